@@ -1,0 +1,3 @@
+module github.com/maru-msa/maru
+
+go 1.26.0
