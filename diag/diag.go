@@ -18,6 +18,11 @@ type FieldError struct {
 	Path string // within the Config: "allow[2]", "by", ""; "" is the Config itself
 	Text string // lower case: what is wrong
 	Fix  string // what to write instead, or ""
+	// Related names other fields by their path, whose lines the finding shows
+	// too: the other half of a tie.
+	Related []string
+	// Example is a request that shows the fault, or "".
+	Example string
 }
 
 // Error gives "path: text".
@@ -53,7 +58,9 @@ func Under(prefix string, err error) error {
 				path = prefix + e.Path
 			}
 		}
-		out = append(out, &FieldError{Path: path, Text: e.Text, Fix: e.Fix})
+		f := *e
+		f.Path = path
+		out = append(out, &f)
 	}
 	return errors.Join(out...)
 }

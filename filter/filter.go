@@ -77,3 +77,10 @@ func Chain(last Func, filters ...Filter) Func {
 	}
 	return last
 }
+
+// Named is one entry of a filter list as the file has it: the word and its
+// filled Config.
+type Named struct {
+	Word   string
+	Config Config
+}

@@ -233,10 +233,11 @@ func (x *Exchange) Context() context.Context {
 	defer c.mu.Unlock()
 	if c.ctx == nil {
 		ctx, stop := context.WithCancelCause(context.Background())
-		if !x.Deadline.IsZero() {
-			ctx, _ = context.WithDeadline(ctx, x.Deadline) //nolint:govet // ends with its parent, which reset stops
-		}
 		c.ctx, c.stop = ctx, stop
+		if !x.Deadline.IsZero() {
+			dctx, dstop := context.WithDeadline(ctx, x.Deadline)
+			c.ctx, c.stop = dctx, func(cause error) { stop(cause); dstop() }
+		}
 		if c.cause != nil {
 			stop(c.cause)
 		}

@@ -1,0 +1,118 @@
+package edge
+
+import (
+	"time"
+
+	"github.com/maru-msa/maru/filter"
+	"github.com/maru-msa/maru/http1"
+	"github.com/maru-msa/maru/route"
+	"github.com/maru-msa/maru/upstream"
+)
+
+// Config is everything the request path is built from. Package config fills it
+// from the file; [Build] turns it into a Runtime.
+type Config struct {
+	// Listen names the listeners: where requests enter.
+	Listen map[string]ListenerConfig `yaml:"listen"`
+	// Services names the backends.
+	Services map[string]upstream.Config `yaml:"services"`
+	// Filters run on every route of every listener, before the route's own.
+	Filters []filter.Named `yaml:"filters"`
+	// Routes say which request goes where.
+	Routes []RouteConfig `yaml:"routes"`
+}
+
+// RouteConfig is one route.
+type RouteConfig struct {
+	// Name is shown in logs and metrics; default "SERVICE#n" with the route's
+	// place in the file.
+	Name string `yaml:"name"`
+	// Match says which requests. Short form: "GET /path/{id}", "host/path".
+	Match route.Match `yaml:"match"`
+	// Filters in the order they see the request.
+	Filters []filter.Named `yaml:"filters"`
+	// To is the service's name; may be left out when a filter always answers
+	// (redirect, respond, split).
+	To string `yaml:"to"`
+	// Timeout is the budget of the whole exchange, queue and retries included
+	// (default 15 s; 0 turns it off).
+	Timeout *time.Duration `yaml:"timeout"`
+	// Stream passes each read on at once and lifts the overall time-out after
+	// the head.
+	Stream bool `yaml:"stream"`
+	// Encoded says what happens to a path with another reading (gateway §3):
+	// "same-route" (default), "refuse", "accept".
+	Encoded string `yaml:"encoded"`
+}
+
+// ListenerConfig is one listener.
+type ListenerConfig struct {
+	// Address is host:port; an empty host means loopback, except for the
+	// listener named public, which takes all addresses.
+	Address string `yaml:"address"`
+	// TLS turns TLS on.
+	TLS *TLSConfig `yaml:"tls"`
+	// HTTP2 by ALPN on TLS (default true). H2C takes HTTP/2 by prior knowledge
+	// on a plain listener (default false). HTTP3 serves the same port on UDP
+	// (needs TLS, default false).
+	HTTP2 *bool `yaml:"http2"`
+	H2C   bool  `yaml:"h2c"`
+	HTTP3 bool  `yaml:"http3"`
+	// TrustedProxies are CIDRs whose X-Forwarded-* count (default none).
+	TrustedProxies []string `yaml:"trusted-proxies"`
+	// ProxyProtocol requires the PROXY header: "require" or "off" (default).
+	// Only trusted proxies may connect then.
+	ProxyProtocol string `yaml:"proxy-protocol"`
+	// Forwarded is "x-forwarded" (default), "rfc7239" or "both".
+	Forwarded string `yaml:"forwarded"`
+	// Via is the pseudonym in Via (default "maru"), or "off".
+	Via string `yaml:"via"`
+	// Limits of what a client may send.
+	Limits http1.Limits `yaml:"limits"`
+	// Filters run on every route of this listener, before the global ones.
+	Filters []filter.Named `yaml:"filters"`
+	// Underscores says what happens to field names with '_': "pass"
+	// (default), "drop", "refuse".
+	Underscores string `yaml:"underscores"`
+}
+
+// TLSConfig is a listener's TLS.
+type TLSConfig struct {
+	// Certificates are files, chosen by SNI; the first is the default only
+	// when Default is true. Watched for change.
+	Certificates []CertConfig `yaml:"certificates"`
+	// Default serves the first certificate to clients with an unknown or no
+	// SNI, instead of the alert unrecognized_name.
+	Default bool `yaml:"default"`
+	// Development makes a self-signed certificate for localhost, kept for the
+	// life of the process.
+	Development bool `yaml:"development"`
+	// ACME obtains certificates (RFC 8555).
+	ACME *ACMEConfig `yaml:"acme"`
+	// MinVersion is "1.2" (default) or "1.3".
+	MinVersion string `yaml:"min-version"`
+	// ClientAuth is "off" (default), "request" or "require"; ClientCA files
+	// verify what clients present.
+	ClientAuth string   `yaml:"client-auth"`
+	ClientCA   []string `yaml:"client-ca"`
+}
+
+// CertConfig is one certificate with its key, as PEM files.
+type CertConfig struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// ACMEConfig asks an ACME server for certificates.
+type ACMEConfig struct {
+	// Hosts to obtain certificates for.
+	Hosts []string `yaml:"hosts"`
+	// Email of the account.
+	Email string `yaml:"email"`
+	// Directory is the server's directory URL (default Let's Encrypt).
+	Directory string `yaml:"directory"`
+	// CA is a PEM file that verifies the ACME server itself (for test servers).
+	CA string `yaml:"ca"`
+	// Storage is a folder for account and certificates.
+	Storage string `yaml:"storage"`
+}
