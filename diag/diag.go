@@ -18,6 +18,10 @@ type FieldError struct {
 	Path string // within the Config: "allow[2]", "by", ""; "" is the Config itself
 	Text string // lower case: what is wrong
 	Fix  string // what to write instead, or ""
+	// Code is one stable word for programs ("tie", "shadowed"); "" means "value".
+	Code string
+	// Warn makes the finding a warning, which refuses nothing.
+	Warn bool
 	// Related names other fields by their path, whose lines the finding shows
 	// too: the other half of a tie.
 	Related []string
@@ -44,25 +48,54 @@ func (e *FieldError) WithFix(format string, args ...any) *FieldError {
 	return e
 }
 
-// Under puts a prefix before the path of every field error in err.
+// WithCode adds the stable word and returns e.
+func (e *FieldError) WithCode(code string) *FieldError {
+	e.Code = code
+	return e
+}
+
+// WithRelated adds the paths of other fields and returns e.
+func (e *FieldError) WithRelated(paths ...string) *FieldError {
+	e.Related = append(e.Related, paths...)
+	return e
+}
+
+// AsWarning makes e a warning and returns it.
+func (e *FieldError) AsWarning() *FieldError {
+	e.Warn = true
+	return e
+}
+
+// Under puts a prefix before the path of every field error in err, and before
+// the paths related to it.
 func Under(prefix string, err error) error {
 	if err == nil {
 		return nil
 	}
 	var out []error
 	for _, e := range Flatten(err) {
-		path := prefix
-		if e.Path != "" {
-			path = prefix + "." + e.Path
-			if strings.HasPrefix(e.Path, "[") {
-				path = prefix + e.Path
-			}
-		}
 		f := *e
-		f.Path = path
+		f.Path = JoinPath(prefix, e.Path)
+		f.Related = nil
+		for _, r := range e.Related {
+			f.Related = append(f.Related, JoinPath(prefix, r))
+		}
 		out = append(out, &f)
 	}
 	return errors.Join(out...)
+}
+
+// JoinPath puts a prefix before a path: "a" and "b" give "a.b", "a" and "[1]"
+// give "a[1]".
+func JoinPath(prefix, path string) string {
+	switch {
+	case path == "":
+		return prefix
+	case prefix == "" || strings.HasPrefix(path, "["):
+		return prefix + path
+	default:
+		return prefix + "." + path
+	}
 }
 
 // Join is errors.Join: the way to return several faults at once.
@@ -82,6 +115,12 @@ func Flatten(err error) []*FieldError {
 			out = append(out, Flatten(e)...)
 		}
 		return out
+	}
+	// An error wrapped around field errors adds words but would hide their
+	// places: the places are worth more.
+	var inner *FieldError
+	if errors.As(err, &inner) {
+		return Flatten(errors.Unwrap(err))
 	}
 	return []*FieldError{{Text: err.Error()}}
 }
