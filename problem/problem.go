@@ -24,10 +24,25 @@ type Error struct {
 	RetryAfter time.Duration
 	// Authenticate becomes WWW-Authenticate of a 401.
 	Authenticate string
+	// Fields are further header fields of the answer (CORS, rate limits). A
+	// problem may be shared: a filter that adds some does it with [With].
+	Fields []Field
 	// Close asks an HTTP/1 engine to close the connection after the answer.
 	Close bool
 	// Cause is for the log, never for the client.
 	Cause error
+}
+
+// Field is one header field of the answer to a problem.
+type Field struct{ Name, Value string }
+
+// With gives a copy of the problem in err's chain with more header fields; err
+// itself stays as it is.
+func With(err error, fields ...Field) *Error {
+	p := Of(err)
+	q := *p
+	q.Fields = append(p.Fields[:len(p.Fields):len(p.Fields)], fields...)
+	return &q
 }
 
 // New makes a problem without a cause.
