@@ -90,7 +90,7 @@ func literalEnd(s string) int {
 	for i := 1; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == ']':
-			if _, err := netip.ParseAddr(s[1:i]); err != nil {
+			if a, err := netip.ParseAddr(s[1:i]); err != nil || !a.Is6() {
 				return 0
 			}
 			return i + 1
@@ -105,18 +105,17 @@ func parsePort(s string) (int, *Refusal) {
 	if s == "" {
 		return 0, nil // RFC 3986 §3.2.3: an empty port is the default one
 	}
+	for i := range len(s) {
+		if hostJunk(s[i]) {
+			return 0, refuseHostSyntax
+		}
+	}
 	port := 0
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '@':
-			return 0, refuseHostSyntax
-		case hostJunk(c):
-			return 0, refuseHostSyntax
-		case !digit(c):
+		if !digit(s[i]) {
 			return 0, refuseHostPort
-		default:
-			port = min(port*10+int(c-'0'), 1<<16)
 		}
+		port = min(port*10+int(s[i]-'0'), 1<<16)
 	}
 	if port == 0 || port > 65535 || len(s) > 5 {
 		return 0, refuseHostPort
@@ -128,7 +127,7 @@ func parsePort(s string) (int, *Refusal) {
 // place they have in it.
 func hostJunk(c byte) bool {
 	switch c {
-	case ',', '/', '\\', '?', '#', '%', ' ', '\t', ':', '[', ']':
+	case ',', '@', '/', '\\', '?', '#', '%', ' ', '\t', ':', '[', ']':
 		return true
 	}
 	return c >= 0x80
