@@ -156,12 +156,12 @@ func (h *Header) DelFunc(drop func(*Field) bool) int {
 	out := h.fields[:0]
 	var known [2]uint64
 	for i := range h.fields {
-		f := h.fields[i]
-		if drop(&f) {
+		f := &h.fields[i] // not a copy: a copy would escape into drop
+		if drop(f) {
 			continue
 		}
 		known[f.ID>>6] |= 1 << (f.ID & 63)
-		out = append(out, f)
+		out = append(out, *f)
 	}
 	n := len(h.fields) - len(out)
 	clear(h.fields[len(out):])
