@@ -1,0 +1,324 @@
+package upstream
+
+import (
+	"errors"
+	"time"
+
+	"github.com/maru-msa/maru/http1"
+	"github.com/maru-msa/maru/message"
+	"github.com/maru-msa/maru/problem"
+)
+
+// uploadHead bounds the wait for the response head of a request whose body is
+// streamed: the try-timeout can't count while the client is still sending, and
+// the client's own time-outs and the exchange's deadline do.
+const uploadHead = time.Hour
+
+// smallBody is the largest body that leaves in one write together with the
+// head, so that the time from there to the answer says something of the service.
+const smallBody = 16 << 10
+
+// Do sends r to one of the service's endpoints and gives its response, which
+// the caller must Release. It fills Service, Endpoint, Attempts and the phases
+// of r.X. An error is a *problem.Error; when the exchange was given up, the
+// cause is wrapped in it.
+func (c *Cluster) Do(r *message.Request) (*message.Response, error) {
+	x := &r.X
+	if x.Began.IsZero() {
+		x.Began = time.Now()
+	}
+	s := c.set.Load()
+	avoid := c.triedBefore(s, x)
+	x.Service = c.name
+	for second := false; ; second = true {
+		ep := s.choose(c, r, avoid)
+		if ep == nil {
+			c.noEndpoint.Add(1)
+			x.Endpoint = ""
+			return nil, problem.New(503, "no_endpoint", "service "+c.name+" has no endpoint")
+		}
+		resp, err := c.try(r, ep, second)
+		if err == nil {
+			if s.byMAC != nil {
+				c.stick(r, resp, ep)
+			}
+			return resp, nil
+		}
+		if second || !err.again(c, len(s.usable)) || x.Err() != nil {
+			x.Reason, x.Cause = err.Reason, err.Cause
+			return nil, err.Error
+		}
+		avoid = ep
+	}
+}
+
+// triedBefore is the endpoint that an earlier call of the same exchange used:
+// a retry goes elsewhere while there is an elsewhere.
+func (c *Cluster) triedBefore(s *set, x *message.Exchange) *Endpoint {
+	if x.Attempts == 0 || x.Service != c.name || x.Endpoint == "" {
+		return nil
+	}
+	for _, e := range s.usable {
+		if e.name == x.Endpoint {
+			return e
+		}
+	}
+	return nil
+}
+
+// failure is why a try gave no response, and whether another may follow.
+type failure struct {
+	*problem.Error
+	retry retryKind
+}
+
+type retryKind uint8
+
+const (
+	retryNone    retryKind = iota
+	retryConnect           // nothing was sent: another endpoint may do
+	retryFree              // stale connection, nothing was sent
+	retryReplay            // stale connection, the request may be sent again
+)
+
+// again tells whether Do may try once more, and counts it.
+func (f *failure) again(c *Cluster, endpoints int) bool {
+	switch f.retry {
+	case retryFree:
+		c.staleFree.Add(1)
+		return true
+	case retryReplay:
+		c.staleReplay.Add(1)
+		return true
+	case retryConnect:
+		if endpoints > 1 {
+			c.failover.Add(1)
+			return true
+		}
+	case retryNone:
+	}
+	return false
+}
+
+// enter and leave frame an exchange at an endpoint.
+func (c *Cluster) enter(ep *Endpoint) {
+	ep.inflight.Add(1)
+	ep.requests.Add(1)
+	if c.balancer.countTotal {
+		c.balancer.total.Add(1)
+	}
+}
+
+func (c *Cluster) leave(ep *Endpoint) {
+	ep.inflight.Add(-1)
+	if c.balancer.countTotal {
+		c.balancer.total.Add(-1)
+	}
+}
+
+// try makes one exchange with ep. The second one of a request uses a freshly
+// dialled connection, never another pooled one that may be dead too.
+func (c *Cluster) try(r *message.Request, ep *Endpoint, fresh bool) (*message.Response, *failure) {
+	x := &r.X
+	x.Endpoint = ep.name
+	x.Attempts++
+	x.Phases[message.PhaseSent], x.Phases[message.PhaseHead] = 0, 0
+	x.Mark(message.PhaseConnect)
+	now := x.Began.Add(x.Phases[message.PhaseConnect])
+	if !x.Deadline.IsZero() && !now.Before(x.Deadline) {
+		return nil, &failure{Error: problem.New(504, "exchange_timeout", "the time for this request is used up")}
+	}
+	c.enter(ep)
+	// HTTP/2 has no Upgrade (RFC 9113 §8.6): such a request goes by HTTP/1.1.
+	if ep.h2 != nil && r.Upgrade == "" {
+		return c.try2(r, ep, now)
+	}
+	cn, err := c.acquire(ep, r, fresh, now)
+	if err != nil {
+		c.leave(ep)
+		return nil, c.notConnected(r, ep, err, now)
+	}
+	pooled, idle := !cn.since.IsZero(), now.Sub(cn.since)
+	if !pooled {
+		x.Mark(message.PhaseConnect)
+	}
+	cn.opts.Host = c.hostFor(r, ep)
+	cn.opts.Head, cn.opts.End = c.headBy(r, now), x.Deadline
+	resp, err := cn.h1.RoundTrip(r, &cn.opts)
+	if err != nil {
+		return nil, c.broken(r, ep, err, pooled, idle)
+	}
+	c.answered(r, ep, resp.Status)
+	return resp, nil
+}
+
+// headBy is the end of this try's wait for a response head.
+func (c *Cluster) headBy(r *message.Request, now time.Time) time.Time {
+	by := now.Add(c.cfg.TryTimeout)
+	if r.Length < 0 || r.Length > smallBody {
+		by = now.Add(max(c.cfg.TryTimeout, uploadHead))
+	}
+	if d := r.X.Deadline; !d.IsZero() && d.Before(by) {
+		return d
+	}
+	return by
+}
+
+// hostFor is what the Host field says.
+func (c *Cluster) hostFor(r *message.Request, ep *Endpoint) string {
+	switch c.cfg.Host {
+	case "client":
+		if r.Authority != "" {
+			return r.Authority
+		}
+		return ep.target.literal
+	case "service":
+		return ep.target.literal
+	}
+	return c.cfg.Host
+}
+
+// answered records a response. Its time counts from when the request was
+// written; of a long upload, and of an upgrade, it would tell nothing.
+func (c *Cluster) answered(r *message.Request, ep *Endpoint, status int) {
+	good := status < 500
+	if !good {
+		ep.errors.Add(1)
+	}
+	if status == 101 || good && (r.Length < 0 || r.Length > smallBody) {
+		return
+	}
+	x := &r.X
+	head := x.Phases[message.PhaseHead]
+	c.balancer.record(ep, head-x.Phases[message.PhaseSent], x.Began.Sub(c.born)+head, good)
+}
+
+// lost records a try that the endpoint is to blame for.
+func (c *Cluster) lost(r *message.Request, ep *Endpoint, cause error) {
+	at := time.Now()
+	ep.failed(cause, at)
+	x := &r.X
+	c.balancer.record(ep, at.Sub(x.Began)-x.Phases[message.PhaseConnect], at.Sub(c.born), false)
+}
+
+// notConnected turns a connection that could not be made into a failure.
+func (c *Cluster) notConnected(r *message.Request, ep *Endpoint, err error, began time.Time) *failure {
+	if cause := r.X.Err(); cause != nil {
+		return &failure{Error: givenUp(cause)}
+	}
+	if errors.Is(err, errOverloaded) {
+		c.overloaded.Add(1)
+		p := problem.Wrap(err, 503, "overloaded", "service "+c.name+" has too many requests waiting")
+		p.RetryAfter = time.Second
+		return &failure{Error: p}
+	}
+	if d := r.X.Deadline; !d.IsZero() && !time.Now().Before(d) {
+		ep.timeouts.Add(1)
+		c.lost(r, ep, err)
+		return &failure{Error: problem.Wrap(err, 504, "exchange_timeout", "the time for this request ran out while connecting")}
+	}
+	c.lost(r, ep, err)
+	f := &failure{retry: retryConnect}
+	var de *dialError
+	op := "connect"
+	if errors.As(err, &de) {
+		op = de.op
+	}
+	switch {
+	case timedOut(err):
+		ep.timeouts.Add(1)
+		f.Error = problem.Wrap(err, 504, op+"_timeout", "service "+c.name+" could not be reached in time")
+		if time.Since(began) >= c.cfg.TryTimeout {
+			f.retry = retryNone
+		}
+	case op == "tls":
+		f.Error = problem.Wrap(err, 502, "tls_failed", "no trusted connection to service "+c.name)
+	default:
+		f.Error = problem.Wrap(err, 502, "connect_failed", "service "+c.name+" could not be reached")
+	}
+	return f
+}
+
+// broken turns a failed exchange over a connection into a failure. reused tells
+// that the connection had carried others before, idle how long it lay since.
+func (c *Cluster) broken(r *message.Request, ep *Endpoint, err error, reused bool, idle time.Duration) *failure {
+	if cause := r.X.Err(); cause != nil {
+		return &failure{Error: givenUp(cause)}
+	}
+	var ref *http1.Refusal
+	if errors.As(err, &ref) {
+		if ref.Status < 500 { // the client's own body is at fault
+			p := problem.Wrap(err, ref.Status, ref.Reason, ref.Detail())
+			p.Close = true
+			return &failure{Error: p}
+		}
+		c.lost(r, ep, err)
+		return &failure{Error: problem.Wrap(err, ref.Status, ref.Reason, "service "+c.name+" sent an invalid response")}
+	}
+	var ce *http1.ConnError
+	if !errors.As(err, &ce) {
+		// Reading the client's body or writing to the client failed: nobody is
+		// left to answer, and the service is not to blame.
+		return &failure{Error: problem.Wrap(err, 499, "client_abort", "the request was not completed")}
+	}
+	if ce.Timeout {
+		ep.timeouts.Add(1)
+		c.lost(r, ep, err)
+		return &failure{Error: c.late(r, err)}
+	}
+	if reused && !ce.GotByte {
+		return c.stale(r, ce, idle)
+	}
+	c.lost(r, ep, err)
+	return &failure{Error: problem.Wrap(err, 502, "reset", "service "+c.name+" closed the connection without an answer")}
+}
+
+// late is the problem of a response head that did not come in time.
+func (c *Cluster) late(r *message.Request, err error) *problem.Error {
+	if d := r.X.Deadline; !d.IsZero() && !time.Now().Before(d) {
+		return problem.Wrap(err, 504, "exchange_timeout", "service "+c.name+" did not answer in the time for this request")
+	}
+	return problem.Wrap(err, 504, "head_timeout", "service "+c.name+" did not answer in time")
+}
+
+// stale is for a pooled connection that the service had closed before our
+// request reached it. It may be replaced once: always when nothing was sent,
+// else only when sending twice means the same as once (RFC 9110 §9.2.2, RFC
+// 9112 §9.3.1). It says nothing about the endpoint's health.
+func (c *Cluster) stale(r *message.Request, ce *http1.ConnError, idle time.Duration) *failure {
+	c.learn(idle, time.Now())
+	f := &failure{Error: problem.Wrap(ce, 502, "reset", "service "+c.name+" closed the connection without an answer")}
+	switch {
+	case !ce.Sent:
+		f.retry = retryFree
+	case !r.Idempotent():
+		c.stalePost.Add(1)
+		f.Error = problem.Wrap(ce, 502, "stale_post",
+			"service "+c.name+" closed the connection; the request may have been carried out and is not sent again")
+	case ce.Replay:
+		f.retry = retryReplay
+	}
+	return f
+}
+
+// givenUp is the problem of a cancelled exchange.
+func givenUp(cause error) *problem.Error {
+	var p *problem.Error
+	if errors.As(cause, &p) {
+		return p
+	}
+	return problem.Wrap(cause, 499, "client_abort", "the client left before the answer")
+}
+
+// stick gives the client the cookie of the endpoint that answered, unless it
+// has it already.
+func (c *Cluster) stick(r *message.Request, resp *message.Response, ep *Endpoint) {
+	if cookieValue(&r.Header, c.cfg.Sticky.Cookie) == ep.mac {
+		return
+	}
+	v := ep.cookie
+	if r.Scheme == "https" {
+		v = ep.cookieSecure
+	}
+	resp.Header.AppendID(message.SetCookie, v)
+}

@@ -1,0 +1,103 @@
+package upstream
+
+import (
+	"maps"
+	"time"
+)
+
+// Stats is what a cluster shows of itself at one moment.
+type Stats struct {
+	Name      string
+	Filled    bool // the endpoints were known at least once
+	Endpoints []EndpointStats
+
+	// Dead counts pooled connections found dead before use; StaleFree and
+	// StaleReplayed those that failed in use and were replaced, StalePost those
+	// that could not be. Failover counts second endpoints after a failed connect.
+	Dead, StaleFree, StaleReplayed, StalePost, Failover uint64
+	// Overloaded and NoEndpoint count requests refused for these reasons.
+	Overloaded, NoEndpoint uint64
+	// LearnedIdle is the idle limit learnt from dead connections; 0 when none.
+	LearnedIdle time.Duration
+	// SourceError is the last fault of finding endpoints, "" when none.
+	SourceError   string
+	SourceErrorAt time.Time
+	SourceErrors  uint64
+}
+
+// EndpointStats is one endpoint at one moment.
+type EndpointStats struct {
+	Name, URL, Zone string
+	Weight          float64
+	Meta            map[string]string
+	State           State
+	Why             string // why it is not up, or "" or "slow start"
+	InFlight        int
+	// Latency is the peak-sensitive average; 0 before the first sample.
+	Latency time.Duration
+	// Success is the moving share of good answers, 0 to 1.
+	Success float64
+	// Conns are open connections, Idle those unused, Waiting the requests that
+	// wait for one.
+	Conns, Idle, Waiting                          int
+	Requests, Errors, Connects, Refused, TimeOuts uint64
+	LastError                                     string
+	LastErrorAt                                   time.Time
+}
+
+// Stats takes a snapshot.
+func (c *Cluster) Stats() Stats {
+	now := c.env.Now()
+	s := Stats{
+		Name: c.name, Filled: c.isFilled(),
+		Dead: c.dead.Load(), StaleFree: c.staleFree.Load(), StaleReplayed: c.staleReplay.Load(),
+		StalePost: c.stalePost.Load(), Failover: c.failover.Load(),
+		Overloaded: c.overloaded.Load(), NoEndpoint: c.noEndpoint.Load(), SourceErrors: c.sourceErrors.Load(),
+	}
+	if l := c.learned.Load(); l != nil {
+		s.LearnedIdle = l.limit(now)
+	}
+	if e := c.sourceError.Load(); e != nil {
+		s.SourceError, s.SourceErrorAt = e.text, e.at
+	}
+	for _, ep := range c.set.Load().all {
+		s.Endpoints = append(s.Endpoints, ep.stats(now.Sub(c.born), *c.cfg.SlowStart))
+	}
+	return s
+}
+
+func (e *Endpoint) stats(now, ramp time.Duration) EndpointStats {
+	sec := second(now)
+	v, known := e.latency.value(sec, 0)
+	s := EndpointStats{
+		Name: e.name, URL: e.URL(), Zone: e.Zone(), Weight: e.Weight(), Meta: maps.Clone(e.Meta()),
+		State: e.State(), InFlight: e.InFlight(), Success: float64(e.success.value(sec)),
+		Conns: int(e.pool.open.Load()), Idle: int(e.pool.idle.Load()), Waiting: int(e.pool.waiting.Load()),
+		Requests: e.requests.Load(), Errors: e.errors.Load(), Connects: e.connects.Load(),
+		Refused: e.refused.Load(), TimeOuts: e.timeouts.Load(),
+	}
+	if known {
+		s.Latency = time.Duration(v)
+	}
+	if e.h2 != nil {
+		n, idle := e.h2.count()
+		s.Conns += n
+		s.Idle += idle
+	}
+	switch w := e.why.Load(); {
+	case s.State != Up && w != nil:
+		s.Why = *w
+	case s.State == Up && e.ramp(now, ramp) < 1:
+		s.Why = "slow start"
+	}
+	if l := e.lastError.Load(); l != nil {
+		s.LastError, s.LastErrorAt = l.text, l.at
+	}
+	return s
+}
+
+// Endpoints lists the present endpoints in the source's order. The slice is the
+// caller's.
+func (c *Cluster) Endpoints() []*Endpoint {
+	return append([]*Endpoint(nil), c.set.Load().all...)
+}
