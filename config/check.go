@@ -1,0 +1,369 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/maru-msa/maru/diag"
+	"github.com/maru-msa/maru/edge"
+	"github.com/maru-msa/maru/filter"
+)
+
+// Check loads a file and finds all that can be known without starting it. The
+// File can be served when no finding is an error.
+func Check(path string) (*File, []diag.Finding) {
+	file, findings := Load(path)
+	return file, Checker{}.Check(file, findings)
+}
+
+// Checker finds the faults that need the whole file. The zero value works.
+type Checker struct {
+	// Build builds the File and throws it away; its field errors have paths as
+	// in the file. Nil means edge.Build.
+	Build func(*File) error
+	// Now is the clock for certificates; nil means time.Now.
+	Now func() time.Time
+}
+
+// Check adds to what Load found: Build without starting, references, order of
+// filters, loops, unused services, files that cannot be read. A fault that only
+// follows from one that Load found is left out.
+func (c Checker) Check(file *File, loaded []diag.Finding) []diag.Finding {
+	if slices.ContainsFunc(loaded, func(f diag.Finding) bool {
+		return f.Severity == diag.Error && (f.Code == "syntax" || f.Code == "limit" || f.Code == "file")
+	}) {
+		return loaded // a part of the file is missing: what follows would mislead
+	}
+	now := c.Now
+	if now == nil {
+		now = time.Now
+	}
+	build := c.Build
+	if build == nil {
+		build = func(f *File) error {
+			_, err := edge.Build(f.Config, edge.Env{Zone: f.Zone}, nil)
+			return err //nolint:wrapcheck // field errors
+		}
+	}
+	w := &whole{file: file, now: now()}
+	w.references()
+	w.listeners()
+	w.order()
+	w.loops()
+	w.unused()
+	w.settings()
+	w.files()
+	if err := build(file); err != nil {
+		mine := w.found
+		for _, f := range file.Source.locate(err) {
+			if !slices.ContainsFunc(mine, func(g located) bool { return g.Position == f.Position && g.Severity == diag.Error }) {
+				w.found = append(w.found, f)
+			}
+		}
+	}
+	w.warnings()
+	return tidy(append(slices.Clone(loaded), unexplained(w.found, loaded)...))
+}
+
+// unexplained leaves out findings about a value inside which Load already found
+// an error: they mostly follow from it.
+func unexplained(found []located, loaded []diag.Finding) []diag.Finding {
+	var errs []diag.Position
+	for _, f := range loaded {
+		if f.Severity == diag.Error {
+			errs = append(errs, f.Position)
+		}
+	}
+	var out []diag.Finding
+	for _, f := range found {
+		if !slices.ContainsFunc(errs, func(at diag.Position) bool { return contains(f.node, at) }) {
+			out = append(out, f.Finding)
+		}
+	}
+	return out
+}
+
+// contains tells whether a position is that of n or of a value inside it.
+func contains(n *yaml.Node, at diag.Position) bool {
+	if n == nil {
+		return false
+	}
+	if n.Line == at.Line && n.Column == at.Column {
+		return true
+	}
+	return slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return contains(c, at) })
+}
+
+// whole is a check of a whole file.
+type whole struct {
+	file  *File
+	now   time.Time
+	found []located
+}
+
+func (w *whole) add(err *diag.FieldError) {
+	w.found = append(w.found, w.file.Source.locate(err)...)
+}
+
+func (w *whole) services() []string { return slices.Sorted(maps.Keys(w.file.Services)) }
+
+func (w *whole) references() {
+	names := w.services()
+	for i := range w.file.Routes {
+		to := w.file.Routes[i].To
+		if _, ok := w.file.Services[to]; to == "" || ok {
+			continue
+		}
+		e := diag.At(fmt.Sprintf("routes[%d].to", i), "there is no service %q", to).WithCode("reference")
+		if len(names) == 0 {
+			e.WithFix("write it: services: {%s: http://127.0.0.1:9000}", to)
+		} else {
+			e.WithFix("%s", meant(to, names))
+		}
+		w.add(e)
+	}
+}
+
+// bound is one address that maru listens on.
+type bound struct {
+	path string
+	what string
+	host netip.Addr // invalid: all addresses
+	port string
+}
+
+func (w *whole) bounds() []bound {
+	var out []bound
+	for _, name := range slices.Sorted(maps.Keys(w.file.Listen)) {
+		l := w.file.Listen[name]
+		if b, ok := boundOf(l.Address, name == "public"); ok {
+			b.path, b.what = "listen."+name+".address", "listener "+name
+			out = append(out, b)
+		}
+	}
+	if b, ok := boundOf(w.file.Admin.Address, false); ok {
+		b.path, b.what = "admin.address", "the admin API"
+		out = append(out, b)
+	}
+	return out
+}
+
+func boundOf(address string, public bool) (bound, bool) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || port == "" || port == "0" {
+		return bound{}, false
+	}
+	b := bound{port: port}
+	switch {
+	case host == "" && public:
+	case host == "", host == "localhost":
+		b.host = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	default:
+		a, err := netip.ParseAddr(host)
+		if err != nil {
+			return bound{}, false
+		}
+		if !a.IsUnspecified() {
+			b.host = a.Unmap()
+		}
+	}
+	return b, true
+}
+
+func (b bound) String() string {
+	if !b.host.IsValid() {
+		return "port " + b.port + " of all addresses"
+	}
+	return net.JoinHostPort(b.host.String(), b.port)
+}
+
+// listeners finds addresses that cannot be bound together, also when one of
+// them is the wildcard.
+func (w *whole) listeners() {
+	all := w.bounds()
+	for i, b := range all {
+		for _, a := range all[:i] {
+			if a.port != b.port || a.host.IsValid() && b.host.IsValid() && a.host != b.host {
+				continue
+			}
+			w.add(diag.At(b.path, "%s already takes %s", a.what, a).WithCode("clash").
+				WithRelated(a.path).WithFix("give one of them another port"))
+			break
+		}
+	}
+}
+
+// settings checks what is config's own.
+func (w *whole) settings() {
+	f := w.file
+	levels := []string{"debug", "info", "warn", "error"}
+	if !slices.Contains(levels, f.Log.Level) {
+		w.add(diag.At("log.level", "%q is not a level", f.Log.Level).WithFix("%s", meant(f.Log.Level, levels)))
+	}
+	if f.Admin.Address == "off" {
+		return
+	}
+	host, port, err := net.SplitHostPort(f.Admin.Address)
+	if err != nil || port == "" {
+		w.add(diag.At("admin.address", "%q is not host:port", f.Admin.Address).WithFix("write for example %q, or off", defaultAdmin))
+		return
+	}
+	a, err := netip.ParseAddr(host)
+	switch {
+	case host == "" || host == "localhost":
+	case err != nil:
+		w.add(diag.At("admin.address", "%q is not an address of this machine", host).WithFix("write an IP address"))
+	case !a.IsLoopback() && f.Admin.TokenFile == "":
+		w.add(diag.At("admin.address", "%s is not loopback: anyone who reaches it could drain this gateway", host).
+			WithFix("add token-file: FILE, or write %q", defaultAdmin))
+	}
+}
+
+// files finds files that the configuration names and that cannot be read.
+func (w *whole) files() {
+	f := w.file
+	w.readable("admin.token-file", f.Admin.TokenFile)
+	if secret, ok := w.readable("secret-file", f.SecretFile); ok && len(strings.TrimSpace(string(secret))) < 32 {
+		w.add(diag.At("secret-file", "the secret has fewer than 32 bytes").WithFix("make one: head -c 32 /dev/urandom | base64 > %s", f.SecretFile))
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Listen)) {
+		t := f.Listen[name].TLS
+		if t == nil {
+			continue
+		}
+		path := "listen." + name + ".tls"
+		for i, c := range t.Certificates {
+			w.certificate(fmt.Sprintf("%s.certificates[%d]", path, i), c.Cert, c.Key)
+		}
+		for i, ca := range t.ClientCA {
+			w.authorities(fmt.Sprintf("%s.client-ca[%d]", path, i), ca)
+		}
+		if t.ACME != nil {
+			w.authorities(path+".acme.ca", t.ACME.CA)
+		}
+	}
+	for _, name := range w.services() {
+		if t := f.Services[name].TLS; t != nil {
+			w.authorities("services."+name+".tls.ca", t.CA)
+			w.certificate("services."+name+".tls", t.Cert, t.Key)
+		}
+	}
+}
+
+// readable gives the content of a file that the configuration names; "" is none.
+func (w *whole) readable(path, name string) ([]byte, bool) {
+	if name == "" {
+		return nil, false
+	}
+	text, err := os.ReadFile(name) //nolint:gosec // the operator names the file
+	if err != nil {
+		w.add(diag.At(path, "cannot read %s: %s", name, reason(err)).WithCode("file"))
+		return nil, false
+	}
+	return text, true
+}
+
+func (w *whole) authorities(path, name string) {
+	if text, ok := w.readable(path, name); ok && !x509.NewCertPool().AppendCertsFromPEM(text) {
+		w.add(diag.At(path, "%s holds no certificate in PEM form", name).WithCode("file"))
+	}
+}
+
+func (w *whole) certificate(path, cert, key string) {
+	if cert == "" || key == "" {
+		return // said by the owner of the field
+	}
+	certText, certOK := w.readable(path+".cert", cert)
+	keyText, keyOK := w.readable(path+".key", key)
+	if !certOK || !keyOK {
+		return
+	}
+	if block, _ := pem.Decode(certText); block == nil {
+		w.add(diag.At(path+".cert", "%s holds no certificate in PEM form", cert).WithCode("file"))
+		return
+	}
+	pair, err := tls.X509KeyPair(certText, keyText)
+	if err != nil {
+		w.add(diag.At(path+".key", "%s does not belong to %s: %s", key, cert, strings.TrimPrefix(err.Error(), "tls: ")).
+			WithCode("file").WithRelated(path + ".cert"))
+		return
+	}
+	if pair.Leaf != nil && w.now.After(pair.Leaf.NotAfter) {
+		w.add(diag.At(path+".cert", "the certificate ran out on %s", pair.Leaf.NotAfter.UTC().Format(time.DateOnly)).
+			WithCode("expired").AsWarning().WithFix("renew it; the file is watched"))
+	}
+}
+
+// unused warns of services that no route and no filter names.
+func (w *whole) unused() {
+	if len(w.file.Services) == 0 {
+		return
+	}
+	used := make(map[string]bool)
+	for i := range w.file.Routes {
+		used[w.file.Routes[i].To] = true
+	}
+	w.file.Source.words(used)
+	for _, name := range w.services() {
+		if !used[name] {
+			w.add(diag.At("services."+name, "no route and no filter uses the service %q", name).WithCode("unused").AsWarning().
+				WithFix("remove it, or write a route with to: %s", name))
+		}
+	}
+}
+
+// words collects every key and value below the filter lists: which of them
+// name services only the filters know, and one too many hides only a warning.
+func (s *Source) words(used map[string]bool) {
+	if s.root == nil {
+		return
+	}
+	visited := make(map[*yaml.Node]bool)
+	var visit func(n *yaml.Node, inside bool)
+	visit = func(n *yaml.Node, inside bool) {
+		if n.Kind == yaml.AliasNode {
+			if visited[n.Alias] {
+				return
+			}
+			visited[n.Alias] = true
+			n = n.Alias
+		}
+		if inside && n.Kind == yaml.ScalarNode {
+			used[n.Value] = true
+		}
+		for i, c := range n.Content {
+			visit(c, inside || n.Kind == yaml.MappingNode && i%2 == 1 && n.Content[i-1].Value == "filters")
+		}
+	}
+	visit(s.root, false)
+}
+
+// warnings are those that the owners of the fields know.
+func (w *whole) warnings() {
+	for _, name := range w.services() {
+		err := w.file.Services[name].Check()
+		for _, e := range diag.Flatten(diag.Under("services."+name, err)) {
+			if e.Warn {
+				w.add(e)
+			}
+		}
+	}
+}
+
+// broken stands for a filter that could not be read, so that the others keep
+// their places.
+type broken struct{}
+
+// Filter makes nothing; Load has told why.
+func (broken) Filter(filter.Env) (filter.Filter, error) { return nil, nil } //nolint:nilnil // nothing to add

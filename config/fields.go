@@ -1,0 +1,67 @@
+package config
+
+import (
+	"encoding"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/maru-msa/maru/filter"
+)
+
+// listReader is a Config with a list short form.
+type listReader interface {
+	UnmarshalList(list []string) error
+}
+
+// fields is what the keys of a mapping lead to in a struct.
+type fields struct {
+	byKey map[string][]int // reflect index path
+	keys  []string         // in the order of the struct
+}
+
+// fieldsOf lists the keys of a struct type: its yaml tags, those of inlined
+// structs included. A field without a tag has no key.
+func fieldsOf(t reflect.Type) *fields {
+	f := &fields{byKey: make(map[string][]int)}
+	f.collect(t, nil)
+	return f
+}
+
+func (f *fields) collect(t reflect.Type, index []int) {
+	for i := range t.NumField() {
+		field := t.Field(i)
+		tag, ok := field.Tag.Lookup("yaml")
+		if !ok || tag == "-" || !field.IsExported() {
+			continue
+		}
+		name, options, _ := strings.Cut(tag, ",")
+		at := append(slices.Clone(index), i)
+		if slices.Contains(strings.Split(options, ","), "inline") {
+			f.collect(field.Type, at)
+			continue
+		}
+		if _, twice := f.byKey[name]; name == "" || twice {
+			continue // the outer struct's key comes first, as in Go
+		}
+		f.byKey[name] = at
+		f.keys = append(f.keys, name)
+	}
+}
+
+// asText gives v's way to read a scalar short form, or nil. v is addressable.
+func asText(v reflect.Value) encoding.TextUnmarshaler {
+	u, _ := v.Addr().Interface().(encoding.TextUnmarshaler)
+	return u
+}
+
+// asList gives v's way to read a list short form, or nil. v is addressable.
+func asList(v reflect.Value) listReader {
+	u, _ := v.Addr().Interface().(listReader)
+	return u
+}
+
+func isDuration(t reflect.Type) bool { return t == reflect.TypeFor[time.Duration]() }
+
+func isNamed(t reflect.Type) bool { return t == reflect.TypeFor[filter.Named]() }

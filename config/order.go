@@ -1,0 +1,128 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/maru-msa/maru/diag"
+	"github.com/maru-msa/maru/filter"
+)
+
+// placed is a filter with its path in the file.
+type placed struct {
+	word string
+	path string
+}
+
+func placedOf(path string, list []filter.Named) []placed {
+	out := make([]placed, 0, len(list))
+	for i, n := range list {
+		out = append(out, placed{word: n.Word, path: fmt.Sprintf("%s[%d]", path, i)})
+	}
+	return out
+}
+
+// orderRule says that no filter of outer may come before one of inner.
+type orderRule struct {
+	outer, inner []string
+	text         string // of the later one; %[1]s is its word, %[2]s the earlier one's
+	blameEarlier bool   // the finding is about the earlier one
+}
+
+// askers are the filters that decide who calls, or whether they may.
+func askers() []string {
+	return []string{"auth", "jwt", "apikey", "basic", "oidc", "introspect", "extauth", "authz", "acl"}
+}
+
+func orderRules() []orderRule {
+	return []orderRule{
+		{
+			outer: askers(), inner: []string{"cors"},
+			text: "%[1]s comes after %[2]s: a preflight carries no credentials, so %[2]s would refuse it",
+		},
+		{
+			outer: []string{"cache", "coalesce"}, inner: askers(), blameEarlier: true,
+			text: "%[2]s comes before %[1]s: it would answer callers that %[1]s has not let in",
+		},
+		{
+			outer: []string{"transform"}, inner: []string{"compress"},
+			text: "%[1]s comes after %[2]s: %[2]s would see compressed bytes",
+		},
+		{
+			outer: []string{"retry"}, inner: []string{"cache"},
+			text: "%[1]s comes after %[2]s: each try would go through the cache again",
+		},
+	}
+}
+
+// once are filters that make no sense twice on one way.
+func once() []string {
+	return []string{"cors", "compress", "cache", "request-id"}
+}
+
+// order finds filters in an order that cannot work, on the way of each route:
+// listener, global, the route's own, the service's.
+func (w *whole) order() {
+	f := w.file
+	var fronts [][]placed
+	for _, name := range slices.Sorted(maps.Keys(f.Listen)) {
+		if l := f.Listen[name]; len(l.Filters) > 0 {
+			fronts = append(fronts, placedOf("listen."+name+".filters", l.Filters))
+		}
+	}
+	if fronts == nil {
+		fronts = [][]placed{nil}
+	}
+	global := placedOf("filters", f.Filters)
+	seen := make(map[[2]string]bool)
+	for i := range f.Routes {
+		r := &f.Routes[i]
+		own := placedOf(fmt.Sprintf("routes[%d].filters", i), r.Filters)
+		service := placedOf("services."+r.To+".filters", f.Services[r.To].Filters)
+		for _, front := range fronts {
+			w.chain(slices.Concat(front, global, own, service), seen)
+		}
+	}
+	if len(f.Routes) == 0 {
+		for _, front := range fronts {
+			w.chain(slices.Concat(front, global), seen)
+		}
+	}
+}
+
+// chain looks at one way; seen are the pairs that were told already.
+func (w *whole) chain(chain []placed, seen map[[2]string]bool) {
+	if len(chain) < 2 {
+		return
+	}
+	rules := orderRules()
+	for j, late := range chain {
+		for _, early := range chain[:j] {
+			pair := [2]string{early.path, late.path}
+			if seen[pair] {
+				continue
+			}
+			for _, r := range rules {
+				if slices.Contains(r.outer, early.word) && slices.Contains(r.inner, late.word) {
+					seen[pair] = true
+					w.add(r.finding(early, late))
+				}
+			}
+			if early.word == late.word && slices.Contains(once(), late.word) {
+				seen[pair] = true
+				w.add(diag.At(late.path, "%s is on this way twice", late.word).WithCode("order").WithRelated(early.path).
+					WithFix("keep the one that is nearer to the route").AsWarning())
+			}
+		}
+	}
+}
+
+func (r orderRule) finding(early, late placed) *diag.FieldError {
+	at, other := late, early
+	if r.blameEarlier {
+		at, other = early, late
+	}
+	return diag.At(at.path, r.text, late.word, early.word).WithCode("order").WithRelated(other.path).
+		WithFix("write %s before %s", late.word, early.word)
+}

@@ -1,0 +1,87 @@
+package config
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// nearest gives the word that was probably meant, or "".
+func nearest(word string, words []string) string {
+	plain := strings.ReplaceAll(strings.ToLower(word), "_", "-")
+	flat := strings.ReplaceAll(plain, "-", "")
+	best, bestDistance := "", len(plain)/3+1
+	for _, w := range slices.Sorted(slices.Values(words)) {
+		if strings.ReplaceAll(w, "-", "") == flat {
+			return w
+		}
+		if d := distance(plain, w); d <= bestDistance && (best == "" || d < bestDistance) {
+			best, bestDistance = w, d
+		}
+	}
+	return best
+}
+
+// distance is the number of single-character edits (insert, delete, replace,
+// swap of neighbours) from a to b: the optimal string alignment distance.
+func distance(a, b string) int {
+	if len(a) > 64 || len(b) > 64 {
+		return 64
+	}
+	before, row, next := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		next[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			next[j] = min(row[j]+1, next[j-1]+1, row[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				next[j] = min(next[j], before[j-2]+1)
+			}
+		}
+		before, row, next = row, next, before
+	}
+	return row[len(b)]
+}
+
+// orWords lists words for a fix: "a, b or c". Long lists are cut.
+func orWords(words []string) string {
+	words = slices.Sorted(slices.Values(words))
+	const most = 16
+	if len(words) > most {
+		return strings.Join(words[:most], ", ") + " or one of " + strconv.Itoa(len(words)-most) + " more"
+	}
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}
+
+// meant is the fix for a word that is none of words.
+func meant(word string, words []string) string {
+	if w := nearest(word, words); w != "" {
+		return "write " + strconv.Quote(w)
+	}
+	if len(words) == 0 {
+		return "remove it"
+	}
+	// "timeout" may be any of connect-timeout, try-timeout.
+	var parts []string
+	for _, w := range words {
+		for part := range strings.SplitSeq(w, "-") {
+			if len(part) > 3 && nearest(word, []string{part}) != "" {
+				parts = append(parts, w)
+				break
+			}
+		}
+	}
+	if parts != nil {
+		words = parts
+	}
+	return "write " + orWords(words)
+}
