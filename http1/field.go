@@ -78,25 +78,26 @@ func valueEnd(buf []byte, i int) int {
 		ones  = 0x0101010101010101
 		highs = 0x8080808080808080
 	)
-	for {
-		for i+8 <= len(buf) {
-			x := binary.LittleEndian.Uint64(buf[i:])
-			del := x ^ 0x7F*ones
-			// A high bit for each octet below 0x20, and for each 0x7F.
-			if ((x-0x20*ones)&^x|(del-ones)&^del)&highs != 0 {
-				break
-			}
+	for i+8 <= len(buf) {
+		x := binary.LittleEndian.Uint64(buf[i:])
+		del := x ^ 0x7F*ones
+		// A high bit for each octet below 0x20 and for each 0x7F. Borrows can set
+		// bits above a true one, never below: the lowest is exact.
+		hit := ((x-0x20*ones)&^x | (del-ones)&^del) & highs
+		if hit == 0 {
 			i += 8
+			continue
 		}
-		for end := min(i+8, len(buf)); i < end; i++ {
-			if !message.ValueOctet(buf[i]) {
-				return i
-			}
+		i += bits.TrailingZeros64(hit) >> 3
+		if buf[i] != '\t' {
+			return i
 		}
-		if i >= len(buf) {
-			return len(buf)
-		}
+		i++
 	}
+	for i < len(buf) && message.ValueOctet(buf[i]) {
+		i++
+	}
+	return i
 }
 
 // lineFault says what is wrong with the field line at buf[pos:], or nil when it

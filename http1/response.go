@@ -221,14 +221,17 @@ func (l *lengthState) judgeBodyless(p *message.Response, h *responseHead) *Refus
 	if l.tes > 0 && l.cls > 0 {
 		h.close = true // no body to disagree about, but no service to trust either
 	}
-	if l.cls == 0 {
-		return nil
-	}
-	n, ref := l.parseCL()
-	if ref == nil {
+	if l.cls > 0 {
+		n, ref := l.parseCL()
+		if ref != nil {
+			return ref
+		}
 		p.Length = n
 	}
-	return ref
+	if p.Status == 205 {
+		p.Length = 0
+	}
+	return nil
 }
 
 // zero tells that Content-Length is valid and 0.

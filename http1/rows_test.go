@@ -558,6 +558,7 @@ func responseLengthRows() []responseRow {
 		{name: "205 with CL 0", in: "HTTP/1.1 205 x\r\nContent-Length: 0\r\n\r\n"},
 		{name: "205 with CL", in: "HTTP/1.1 205 x\r\nContent-Length: 3\r\n\r\n", close: true},
 		{name: "205 with TE", in: "HTTP/1.1 205 x\r\nTransfer-Encoding: chunked\r\n\r\n", close: true},
+		{name: "205 to HEAD", method: "HEAD", in: "HTTP/1.1 205 x\r\n\r\n"},
 		{name: "205 with neither", in: "HTTP/1.1 205 x\r\n\r\n", close: true},
 		{name: "CL and TE", in: ok("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"), reason: ReasonCLTE},
 		{name: "TE and CL", in: ok("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n"), reason: ReasonCLTE},
