@@ -71,6 +71,29 @@ func scanField(buf []byte, pos int) (f fieldSpan) {
 	return f
 }
 
+// headLine looks at the line of a header section at buf[pos:]; start is where
+// the section began, large the refusal of a head over limit octets. end tells
+// that it is the empty line. Without refusal, next is 0 while bytes are missing.
+func headLine(buf []byte, pos, start, limit int, large *Refusal) (f fieldSpan, end bool, ref *Refusal) {
+	if pos+1 < len(buf) && buf[pos] == '\r' && buf[pos+1] == '\n' {
+		f.next, end = pos+2, true
+	} else {
+		f = scanField(buf, pos)
+	}
+	switch {
+	case f.next > limit, f.next == 0 && noLineWithin(buf, pos, limit):
+		return fieldSpan{}, false, large
+	case f.next == 0:
+		return fieldSpan{}, false, lineFault(buf, pos, pos == start)
+	}
+	return f, end, nil
+}
+
+// noLineWithin tells that the line at pos does not end within the first limit bytes.
+func noLineWithin(buf []byte, pos, limit int) bool {
+	return len(buf) >= limit && (pos >= limit || bytes.IndexByte(buf[pos:limit], '\n') < 0)
+}
+
 // valueEnd gives the first place from i on whose octet may not stand in a field
 // value (RFC 9110 §5.5: anything but HTAB, SP, VCHAR and obs-text), or len(buf).
 func valueEnd(buf []byte, i int) int {

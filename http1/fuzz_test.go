@@ -288,39 +288,45 @@ func events(in []byte, split int) (out []string) {
 		}
 		out = append(out, string(appendRequestHead(nil, r, r.Authority)))
 		in = in[h.size:]
-		var d chunkDecoder
-		var tr message.Header
-		used, complete := 0, true
-		switch {
-		case h.chunked:
-			d.reset(lim.chunk(), &tr)
-			d.nominate(&r.Header)
-			var payload []byte
-			for complete = false; used < len(in) && !d.done; {
-				n := len(in)
-				if split > 0 {
-					n = min(len(in), used+split)
-				}
-				skip, data, err := d.next(in[used:n])
-				if err != nil {
-					return append(out, string(payload), "refused "+judge(false, 0, err).reason)
-				}
-				used += skip
-				payload = append(payload, in[used:used+data]...)
-				used += data
-			}
-			complete = d.done
-			out = append(out, string(payload), lines(&tr))
-		case r.Length > int64(len(in)):
-			complete = false
-		default:
-			used = int(r.Length)
-		}
-		if !complete {
-			return append(out, "cut")
+		used, more, last := bodyEvents(in, split, r, h, lim)
+		if out = append(out, more...); last != "" {
+			return append(out, last)
 		}
 		in = in[used:]
 	}
+}
+
+// bodyEvents is what can be seen of a body, and how many octets it takes; last
+// is why the stream ends with it.
+func bodyEvents(in []byte, split int, r *message.Request, h requestHead, lim *Limits) (used int, out []string, last string) {
+	if !h.chunked {
+		if r.Length > int64(len(in)) {
+			return 0, nil, "cut"
+		}
+		return int(r.Length), []string{string(in[:r.Length])}, ""
+	}
+	var d chunkDecoder
+	var tr message.Header
+	d.reset(lim.chunk(), &tr)
+	d.nominate(&r.Header)
+	var payload []byte
+	for used < len(in) && !d.done {
+		n := len(in)
+		if split > 0 {
+			n = min(len(in), used+split)
+		}
+		skip, data, err := d.next(in[used:n])
+		if err != nil {
+			return used, []string{string(payload)}, "refused " + judge(false, 0, err).reason
+		}
+		used += skip
+		payload = append(payload, in[used:used+data]...)
+		used += data
+	}
+	if !d.done {
+		last = "cut"
+	}
+	return used, []string{string(payload), lines(&tr)}, last
 }
 
 func FuzzSplit(f *testing.F) {

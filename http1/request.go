@@ -82,20 +82,11 @@ func parseRequest(buf []byte, r *message.Request, lim *Limits) (h requestHead, o
 // parseRequestFields reads the header section from pos and gives the place
 // behind it, 0 while bytes are missing.
 func parseRequestFields(buf []byte, pos int, r *message.Request, st *requestState, h *requestHead, lim *Limits) (int, *Refusal) {
-	start, limit, count := pos, int(lim.HeaderBytes), 0
+	start, count := pos, 0
 	for {
-		if pos+1 < len(buf) && buf[pos] == '\r' && buf[pos+1] == '\n' {
-			if pos+2 > limit {
-				return 0, refuseHeadTooLarge
-			}
-			return pos + 2, nil
-		}
-		f := scanField(buf, pos)
-		if f.next > limit || f.next == 0 && noLineWithin(buf, pos, limit) {
-			return 0, refuseHeadTooLarge
-		}
-		if f.next == 0 {
-			return 0, lineFault(buf, pos, pos == start)
+		f, end, ref := headLine(buf, pos, start, int(lim.HeaderBytes), refuseHeadTooLarge)
+		if ref != nil || end || f.next == 0 {
+			return f.next, ref
 		}
 		if f.name-pos > lim.HeaderName {
 			return 0, refuseNameTooLong
@@ -106,30 +97,36 @@ func parseRequestFields(buf []byte, pos int, r *message.Request, st *requestStat
 		field := message.Field{Name: message.View(buf[pos:f.name]), Value: message.View(buf[f.value:f.valueEnd])}
 		field.ID = message.NameID(field.Name)
 		pos = f.next
-		if field.ID == message.Other {
-			if f.odd && isLookalike(field.Name) {
-				if id, _ := message.Lookalike(field.Name); framingNames.has(id) {
-					return 0, refuseFramingLookalike
-				}
-				h.lookalikes++
-				continue
+		keep := true
+		switch {
+		case field.ID != message.Other:
+			if judgedNames.has(field.ID) {
+				keep, ref = st.take(&field, r)
 			}
-		} else if judgedNames.has(field.ID) {
-			keep, ref := st.take(&field, r)
-			if ref != nil {
-				return 0, ref
-			}
-			if !keep {
-				continue
-			}
+		case f.odd:
+			keep, ref = h.takeOdd(field.Name)
 		}
-		r.Header.Append(field)
+		if ref != nil {
+			return 0, ref
+		}
+		if keep {
+			r.Header.Append(field)
+		}
 	}
 }
 
-// noLineWithin tells that the line at pos does not end within the first limit bytes.
-func noLineWithin(buf []byte, pos, limit int) bool {
-	return len(buf) >= limit && (pos >= limit || bytes.IndexByte(buf[pos:limit], '\n') < 0)
+// takeOdd judges a name that other software may read as another one: CGI, WSGI,
+// PHP and others fold '_' and more to '-'. What would be read as framing is
+// refused, what would be read as a managed name is dropped.
+func (h *requestHead) takeOdd(name string) (keep bool, ref *Refusal) {
+	if !isLookalike(name) {
+		return true, nil
+	}
+	if id, _ := message.Lookalike(name); framingNames.has(id) {
+		return false, refuseFramingLookalike
+	}
+	h.lookalikes++
+	return false, nil
 }
 
 // isLookalike tells whether a name folds onto a framing or managed one.

@@ -101,20 +101,11 @@ func parseStatusLine(buf []byte, p *message.Response, limit int) (int, *Refusal)
 // parseResponseFields reads the header section from pos and gives the place
 // behind it, 0 while bytes are missing.
 func parseResponseFields(buf []byte, pos int, p *message.Response, st *responseState, h *responseHead, lim *ResponseLimits) (int, *Refusal) {
-	start, limit, count := pos, int(lim.Head), 0
+	start, count := pos, 0
 	for {
-		if pos+1 < len(buf) && buf[pos] == '\r' && buf[pos+1] == '\n' {
-			if pos+2 > limit {
-				return 0, refuseResponseHeadTooLarge
-			}
-			return pos + 2, nil
-		}
-		f := scanField(buf, pos)
-		if f.next > limit || f.next == 0 && noLineWithin(buf, pos, limit) {
-			return 0, refuseResponseHeadTooLarge
-		}
-		if f.next == 0 {
-			return 0, lineFault(buf, pos, pos == start)
+		f, end, ref := headLine(buf, pos, start, int(lim.Head), refuseResponseHeadTooLarge)
+		if ref != nil || end || f.next == 0 {
+			return f.next, ref
 		}
 		if count++; count > lim.Fields {
 			return 0, refuseResponseHeadTooLarge
@@ -122,24 +113,31 @@ func parseResponseFields(buf []byte, pos int, p *message.Response, st *responseS
 		field := message.Field{Name: message.View(buf[pos:f.name]), Value: message.View(buf[f.value:f.valueEnd])}
 		field.ID = message.NameID(field.Name)
 		pos = f.next
-		if field.ID == message.Other {
-			if f.odd {
-				if id, ok := message.Lookalike(field.Name); ok && framingNames.has(id) {
-					h.lookalikes++
-					continue
-				}
+		keep := true
+		switch {
+		case field.ID != message.Other:
+			if judgedInResponse.has(field.ID) {
+				keep, ref = st.take(&field, p)
 			}
-		} else if judgedInResponse.has(field.ID) {
-			keep, ref := st.take(&field, p)
-			if ref != nil {
-				return 0, ref
-			}
-			if !keep {
-				continue
-			}
+		case f.odd:
+			keep = h.takeOdd(field.Name)
 		}
-		p.Header.Append(field)
+		if ref != nil {
+			return 0, ref
+		}
+		if keep {
+			p.Header.Append(field)
+		}
 	}
+}
+
+// takeOdd drops a name that other software may read as a framing one.
+func (h *responseHead) takeOdd(name string) (keep bool) {
+	if id, like := message.Lookalike(name); !like || !framingNames.has(id) {
+		return true
+	}
+	h.lookalikes++
+	return false
 }
 
 // judgedInResponse are the fields that parsing itself must look at.
