@@ -165,7 +165,7 @@ type decoded struct {
 }
 
 // decode feeds in to d in pieces of the given sizes, in turn; 0 is all the rest.
-func decode(t testing.TB, d *chunkDecoder, trailer *message.Header, in string, sizes ...int) (out decoded) {
+func decode(t *testing.T, d *chunkDecoder, trailer *message.Header, in string, sizes ...int) (out decoded) {
 	t.Helper()
 	var payload strings.Builder
 	var pending []byte
@@ -281,8 +281,8 @@ func TestChunkedWriting(t *testing.T) {
 	}
 }
 
-// strip parses a request and strips it; it gives the field lines that are left.
-func strip1(t *testing.T, in string) (string, *message.Request, error) {
+// stripped parses a request and strips it; it gives the field lines that are left.
+func stripped(t *testing.T, in string) (string, *message.Request, error) {
 	t.Helper()
 	r := newRequest("")
 	if _, ok, err := parseRequest(exact(in), r, limitsOf(nil)); !ok || err != nil {
@@ -335,7 +335,7 @@ func TestForwardRequest(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			got, _, err := strip1(t, post(row.lines))
+			got, _, err := stripped(t, post(row.lines))
 			v := judge(true, 0, err)
 			if v.reason != row.reason || row.reason != "" && v.status != 400 {
 				t.Fatalf("%+v, want %q", v, row.reason)
@@ -388,7 +388,7 @@ func TestWriteRequest(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			_, r, err := strip1(t, row.in)
+			_, r, err := stripped(t, row.in)
 			if err != nil {
 				t.Fatal(err)
 			}

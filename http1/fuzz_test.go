@@ -76,12 +76,12 @@ func sameHeader(t *testing.T, ours *message.Header, theirs http.Header) {
 	t.Helper()
 	want := make(http.Header)
 	for _, f := range ours.Fields() {
-		if key := http.CanonicalHeaderKey(f.Name); !skipped(key) {
+		if key := http.CanonicalHeaderKey(f.Name); !apart(key) {
 			want[key] = append(want[key], f.Value)
 		}
 	}
 	for key, values := range theirs {
-		if skipped(key) {
+		if apart(key) {
 			continue
 		}
 		if id, like := message.Lookalike(key); like && (managedNames.has(id) || framingNames.has(id)) {
@@ -97,8 +97,8 @@ func sameHeader(t *testing.T, ours *message.Header, theirs http.Header) {
 	}
 }
 
-// skipped names are handled apart: framing, and what net/http adds by itself.
-func skipped(key string) bool {
+// apart tells names that are compared otherwise: framing, and what net/http adds by itself.
+func apart(key string) bool {
 	switch key {
 	case "Content-Length", "Transfer-Encoding", "Trailer", "Host", "Pragma", "Cache-Control":
 		return true
@@ -106,7 +106,7 @@ func skipped(key string) bool {
 	return false
 }
 
-// countingReader knows how much was taken from a buffered reader.
+// consumed is how much of in was taken through br.
 func consumed(in []byte, src *bytes.Reader, br *bufio.Reader) int {
 	return len(in) - src.Len() - br.Buffered()
 }

@@ -141,7 +141,7 @@ var judgedNames = setOf(message.ContentLength, message.TransferEncoding, message
 
 // take looks at one of judgedNames and tells whether the line stays in the header.
 func (st *requestState) take(f *message.Field, r *message.Request) (keep bool, ref *Refusal) {
-	switch f.ID { //nolint:exhaustive // only judgedNames come here
+	switch f.ID {
 	case message.ContentLength:
 		st.length.addCL(f.Value)
 		return false, nil
@@ -211,7 +211,7 @@ func finishRequest(r *message.Request, st *requestState, h *requestHead, lim *Li
 	if st.connect && (chunked || st.length.cls > 0) {
 		return refuseMethodNotAllowed
 	}
-	if max := lim.body(); max > 0 && length > max {
+	if limit := lim.body(); limit > 0 && length > limit {
 		return refuseBodyTooLarge
 	}
 	r.Length, h.chunked = length, chunked

@@ -146,7 +146,7 @@ var judgedInResponse = setOf(message.ContentLength, message.TransferEncoding, me
 
 // take looks at one of judgedInResponse and tells whether the line stays.
 func (st *responseState) take(f *message.Field, p *message.Response) (keep bool, ref *Refusal) {
-	switch f.ID { //nolint:exhaustive // only judgedInResponse come here
+	switch f.ID {
 	case message.ContentLength:
 		st.length.addCL(f.Value)
 		return false, nil
