@@ -74,6 +74,18 @@ func reason(err error) string {
 	return err.Error()
 }
 
+// CheckReader is [Check] of what is read from r; name stands for it in findings.
+func CheckReader(name string, r io.Reader) (*File, []diag.Finding) {
+	text, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
+	if err != nil {
+		f := &File{Source: &Source{Name: name}}
+		f.defaults()
+		return f, []diag.Finding{unreadable(name, err)}
+	}
+	file, findings := LoadBytes(name, text)
+	return file, Checker{}.Check(file, findings)
+}
+
 // readFile reads at most one byte more than the limit, which checkBytes refuses.
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path) //nolint:gosec // the operator names the file

@@ -15,11 +15,19 @@ type Config struct {
 	// Listen names the listeners: where requests enter.
 	Listen map[string]ListenerConfig `yaml:"listen"`
 	// Services names the backends.
-	Services map[string]upstream.Config `yaml:"services"`
-	// Filters run on every route of every listener, before the route's own.
+	Services map[string]ServiceConfig `yaml:"services"`
+	// Filters run on every route, before the route's own.
 	Filters []filter.Named `yaml:"filters"`
 	// Routes say which request goes where.
 	Routes []RouteConfig `yaml:"routes"`
+}
+
+// ServiceConfig is one service: where it is and how it is called, and the
+// filters that run on every request to it, after the route's own.
+type ServiceConfig struct {
+	upstream.Config `yaml:",inline"`
+	// Filters run last before the service.
+	Filters []filter.Named `yaml:"filters"`
 }
 
 // RouteConfig is one route.
@@ -69,7 +77,7 @@ type ListenerConfig struct {
 	Via string `yaml:"via"`
 	// Limits of what a client may send.
 	Limits http1.Limits `yaml:"limits"`
-	// Filters run on every route of this listener, before the global ones.
+	// Filters run on every request of this listener, before its route is found.
 	Filters []filter.Named `yaml:"filters"`
 	// Underscores says what happens to field names with '_': "pass"
 	// (default), "drop", "refuse".

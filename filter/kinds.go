@@ -6,5 +6,22 @@ var errNoService = errors.New("no such service")
 
 // Kinds is the table of filters: YAML word to an empty Config.
 func Kinds() map[string]func() Config {
-	return map[string]func() Config{}
+	return map[string]func() Config{
+		"body":        func() Config { return new(Body) },
+		"buffer":      func() Config { return new(Buffer) },
+		"cors":        func() Config { return new(CORS) },
+		"errors":      func() Config { return new(Errors) },
+		"headers":     func() Config { return new(Headers) },
+		"ip":          func() Config { return new(IP) },
+		"maintenance": func() Config { return new(Maintenance) },
+		"mirror":      func() Config { return new(Mirror) },
+		"prefix":      func() Config { return new(Prefix) },
+		"redirect":    func() Config { return new(Redirect) },
+		"request-id":  func() Config { return new(RequestID) },
+		"respond":     func() Config { return new(Respond) },
+		"rewrite":     func() Config { return new(Rewrite) },
+		"split":       func() Config { return new(Split) },
+		"strip":       func() Config { return new(Strip) },
+		"timeout":     func() Config { return new(Timeout) },
+	}
 }

@@ -9,7 +9,7 @@ import (
 // Body is a stream of content. Read returns io.EOF at the proper end and any
 // other error when the body was cut short: such a body must never be passed on
 // as if it were whole (RFC 9112 §8). Close stops reading; it may be called more
-// than once and before the end.
+// than once, before the end, and from another goroutine: it wakes a Read.
 type Body interface {
 	Read(p []byte) (int, error)
 	Close() error

@@ -47,6 +47,9 @@ type Exchange struct {
 	Began time.Time
 	// Deadline is the end of the whole exchange's budget; zero means none.
 	Deadline time.Time
+	// TryTimeout bounds one try at a service and IdleTimeout the silence between
+	// two reads of a streamed body, where shorter than the service's own; 0 means none.
+	TryTimeout, IdleTimeout time.Duration
 	// Phases are offsets from Began.
 	Phases [NumPhases]time.Duration
 
@@ -77,6 +80,13 @@ type Exchange struct {
 	// Stripped is the prefix that strip cut, for X-Forwarded-Prefix.
 	Stripped string
 
+	// Forwarded is set once maru's own fields are on the request, so that a
+	// second try does not add them again.
+	Forwarded bool
+	// Shard is a small number that stays the same for a client connection; pools
+	// use it to keep connections on one processor's shelf.
+	Shard uint32
+
 	Trace     Trace
 	RequestID string
 
@@ -105,11 +115,12 @@ func (x *Exchange) reset() {
 	}
 	x.nparams = 0
 	x.Began, x.Deadline = time.Time{}, time.Time{}
+	x.TryTimeout, x.IdleTimeout = 0, 0
 	x.Phases = [NumPhases]time.Duration{}
 	x.Peer, x.Client, x.Trusted = netip.AddrPort{}, netip.Addr{}, false
 	x.Listener, x.TLS, x.Port = "", nil, 0
 	x.Route, x.Service, x.Endpoint, x.Attempts = "", "", "", 0
-	x.Reason, x.Cause, x.Cache, x.Stripped = "", nil, "", ""
+	x.Reason, x.Cause, x.Cache, x.Stripped, x.Shard, x.Forwarded = "", nil, "", "", 0, false
 	x.Trace, x.RequestID = Trace{}, ""
 	x.Sent, x.Received = 0, 0
 	x.Interim, x.Continue = nil, nil

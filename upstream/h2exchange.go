@@ -284,7 +284,10 @@ func (e *h2exchange) answer(res *http.Response) {
 		p.Stream = true
 	}
 	e.body = h2body{e: e, res: res, idle: idle}
-	if res.Body != nil && res.Body != http.NoBody && e.r.Method != "HEAD" {
+	// A length of 0 that no field announced: the head ended the stream, as in
+	// gRPC's trailers-only form.
+	ended := res.ContentLength == 0 && res.Header["Content-Length"] == nil
+	if !ended && e.r.Method != "HEAD" {
 		p.Body = &e.body
 	}
 	e.record(res.StatusCode, grpc)

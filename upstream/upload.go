@@ -46,7 +46,6 @@ type upload struct {
 	kept    []byte // bytes from offset base on
 	base    int64
 	want    bool // a stream waits for more
-	reading bool
 	started bool
 	err     error // io.EOF or the fault, once all was read
 	stopped bool
@@ -130,14 +129,13 @@ func (u *upload) run() {
 			u.mu.Unlock()
 			return
 		}
-		u.want, u.reading = false, true
+		u.want = false
 		u.mu.Unlock()
 		n := 0
 		if err == nil {
 			n, err = u.src.Read(buf)
 		}
 		u.mu.Lock()
-		u.reading = false
 		u.take(buf[:n], err)
 		u.mu.Unlock()
 		if err != nil {
@@ -225,13 +223,13 @@ func (u *upload) stop() {
 	u.mu.Lock()
 	u.stopped = true
 	close(u.quit)
-	started, reading := u.started, u.reading
+	started, ended := u.started, u.err != nil
 	u.cond.Broadcast()
 	u.mu.Unlock()
 	if !started {
 		return
 	}
-	if reading {
+	if !ended {
 		_ = u.src.Close() // wakes a Read in progress
 	}
 	<-u.done

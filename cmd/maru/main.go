@@ -1,0 +1,65 @@
+// Command maru is an API gateway and everything around it in one binary: see
+// the README. This file is the command table; each command has a file.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+// commands is the command table.
+type commands struct {
+	Proxy   proxyCommand   `cmd:"" help:"Forward everything to one service, without a file."`
+	Serve   serveCommand   `cmd:"" help:"Run what the configuration file says."`
+	Version versionCommand `cmd:"" help:"Print version and build."`
+}
+
+// exitError ends the process with a code; what there was to say is said.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit %d", int(e)) }
+
+func main() {
+	os.Exit(run(os.Args[1:]))
+}
+
+// run runs one command line and gives the exit code: 0 done, 1 failed, 2 the
+// command line or the configuration is wrong.
+func run(args []string) int {
+	var cli commands
+	parser, err := kong.New(&cli,
+		kong.Name("maru"),
+		kong.Description("Every request enters through the hall: gateway, aggregator, registry, identity, tracing in one binary."),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "maru:", err)
+		return 1
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	kctx, err := parser.Parse(args)
+	if err != nil {
+		var pe *kong.ParseError
+		if errors.As(err, &pe) {
+			_ = pe.Context.PrintUsage(true)
+		}
+		fmt.Fprintln(os.Stderr, "maru:", err)
+		return 2
+	}
+	err = kctx.Run()
+	var exit exitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return int(exit)
+	}
+	fmt.Fprintln(os.Stderr, "maru:", err)
+	return 1
+}

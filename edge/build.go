@@ -1,0 +1,245 @@
+package edge
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/maru-msa/maru/diag"
+	"github.com/maru-msa/maru/filter"
+	"github.com/maru-msa/maru/message"
+	"github.com/maru-msa/maru/problem"
+	"github.com/maru-msa/maru/route"
+	"github.com/maru-msa/maru/upstream"
+)
+
+// Runtime is one whole configuration, ready to serve. It is immutable.
+type Runtime struct {
+	// Config is what it was built from.
+	Config Config
+	// Version counts configurations, from 1; Built is when this one was made.
+	Version int
+	Built   time.Time
+
+	env       Env
+	table     *route.Table[*entry]
+	rules     []route.Rule[*entry]
+	clusters  map[string]*cluster
+	kept      map[string]any
+	listeners map[string]*front
+}
+
+// entry is what a route leads to.
+type entry struct {
+	name    string
+	chain   filter.Func
+	timeout time.Duration
+	stream  bool
+	words   []string // filter words in order, for explain
+	service string
+}
+
+// cluster is a service and the key of its definition.
+type cluster struct {
+	*upstream.Cluster
+	key   string
+	chain filter.Func // service filters around the call
+}
+
+const defaultTimeout = 15 * time.Second
+
+// Build makes a Runtime of a Config, or says everything that is wrong with it as
+// field errors of package diag. It opens nothing and starts nothing. What prev
+// has and the new Config leaves unchanged is carried over.
+func Build(cfg Config, env Env, prev *Runtime) (*Runtime, error) {
+	env = env.withDefaults()
+	rt := &Runtime{
+		Config: cfg, Version: 1, Built: time.Now(), env: env,
+		clusters: make(map[string]*cluster), kept: make(map[string]any), listeners: make(map[string]*front),
+	}
+	if prev != nil {
+		rt.Version = prev.Version + 1
+	}
+	b := &builder{rt: rt, prev: prev}
+	b.services()
+	b.routes()
+	b.fronts()
+	if len(b.faults) > 0 {
+		return nil, errors.Join(b.faults...)
+	}
+	return rt, nil
+}
+
+type builder struct {
+	rt     *Runtime
+	prev   *Runtime
+	faults []error
+}
+
+func (b *builder) fault(path string, err error) {
+	if err != nil {
+		b.faults = append(b.faults, diag.Under(path, err))
+	}
+}
+
+// services makes the clusters first, then their filters, which may name any service.
+func (b *builder) services() {
+	names := slices.Sorted(maps.Keys(b.rt.Config.Services))
+	for _, name := range names {
+		c, err := b.cluster(name, b.rt.Config.Services[name].Config)
+		b.fault("services."+name, err)
+		if err == nil {
+			b.rt.clusters[name] = c
+		}
+	}
+	for _, name := range names {
+		path := "services." + name + ".filters"
+		filters, _ := b.filters(path, "service:"+name, b.rt.Config.Services[name].Filters)
+		if c := b.rt.clusters[name]; c != nil {
+			c.chain = filter.Chain(b.rt.call(c), filters...)
+		}
+	}
+}
+
+// cluster takes an unchanged cluster over, else makes a new one.
+func (b *builder) cluster(name string, cfg upstream.Config) (*cluster, error) {
+	key := name + "\x00" + cfg.Key()
+	if b.prev != nil {
+		if old := b.prev.clusters[name]; old != nil && old.key == key {
+			return &cluster{Cluster: old.Cluster, key: key}, nil
+		}
+	}
+	c, err := upstream.New(name, cfg, upstream.Env{
+		Log: b.rt.env.Log, Zone: b.rt.env.Zone, Watch: b.rt.env.Watch,
+		Secret: b.rt.env.secret, Now: time.Now, Float: rand.Float64,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &cluster{Cluster: c, key: key}, nil
+}
+
+// routes folds one chain per route and builds the table.
+func (b *builder) routes() {
+	global, _ := b.filters("filters", "global", b.rt.Config.Filters)
+	rules := make([]route.Rule[*entry], len(b.rt.Config.Routes))
+	for i := range b.rt.Config.Routes {
+		rc := &b.rt.Config.Routes[i]
+		path := fmt.Sprintf("routes[%d]", i)
+		e := b.entry(i, path, rc, global)
+		rules[i] = route.Rule[*entry]{
+			Match: rc.Match, Name: e.name, Encoded: route.Encoded(rc.Encoded), Value: e,
+		}
+	}
+	table, err := route.Build(rules)
+	b.fault("routes", err)
+	b.rt.table, b.rt.rules = table, rules
+}
+
+func (b *builder) entry(i int, path string, rc *RouteConfig, global []filter.Filter) *entry {
+	e := &entry{name: rc.Name, timeout: defaultTimeout, stream: rc.Stream, service: rc.To}
+	if e.name == "" {
+		to := rc.To
+		if to == "" {
+			to = "route"
+		}
+		e.name = fmt.Sprintf("%s#%d", to, i+1)
+	}
+	if rc.Timeout != nil {
+		e.timeout = *rc.Timeout
+	}
+	own, words := b.filters(path+".filters", e.name, rc.Filters)
+	for _, n := range b.rt.Config.Filters {
+		e.words = append(e.words, n.Word)
+	}
+	e.words = append(e.words, words...)
+	last := b.target(path, rc)
+	e.chain = filter.Chain(last, slices.Concat(global, own)...)
+	return e
+}
+
+// target is the end of a route's chain: its service.
+func (b *builder) target(path string, rc *RouteConfig) filter.Func {
+	if rc.To == "" {
+		if !answers(rc.Filters) {
+			b.fault(path, diag.At("", "the route leads nowhere").
+				WithFix("add to: SERVICE, or a filter that answers (redirect, respond, split)"))
+		}
+		return func(*message.Request) (*message.Response, error) {
+			return nil, problem.New(404, "no_route", "no filter of this route answered")
+		}
+	}
+	fn, err := b.rt.service(rc.To)
+	if err != nil && b.rt.Config.Services[rc.To].Key() == (&upstream.Config{}).Key() {
+		b.fault(path+".to", diag.At("", "there is no service %q", rc.To).WithFix("name one of services:"))
+	}
+	return fn
+}
+
+// answers tells whether one of the filters can end the chain itself.
+func answers(filters []filter.Named) bool {
+	return slices.ContainsFunc(filters, func(n filter.Named) bool {
+		return slices.Contains([]string{"redirect", "respond", "split", "maintenance"}, n.Word)
+	})
+}
+
+// service gives a service with its filters as a Func. It is resolved at the
+// first call, because service filters may name services that are not made yet.
+func (rt *Runtime) service(name string) (filter.Func, error) {
+	c := rt.clusters[name]
+	if c == nil {
+		return nil, fmt.Errorf("there is no service %q", name)
+	}
+	return func(r *message.Request) (*message.Response, error) { return c.chain(r) }, nil
+}
+
+// filters makes the filters of one list.
+func (b *builder) filters(path, owner string, list []filter.Named) ([]filter.Filter, []string) {
+	out := make([]filter.Filter, 0, len(list))
+	words := make([]string, 0, len(list))
+	for i, n := range list {
+		f, err := n.Config.Filter(b.env(owner))
+		b.fault(fmt.Sprintf("%s[%d].%s", path, i, n.Word), err)
+		if f != nil {
+			out = append(out, f)
+		}
+		words = append(words, n.Word)
+	}
+	return out, words
+}
+
+func (b *builder) env(owner string) filter.Env {
+	e := b.rt.env
+	return filter.Env{
+		Route:   owner,
+		Service: b.rt.service,
+		Keep:    b.keep,
+		Log:     e.Log,
+		Secret:  e.secret,
+		Count:   func(f, reason string) { e.Count(f, owner, reason) },
+		Now:     time.Now,
+		Float:   rand.Float64,
+	}
+}
+
+// keep carries a filter's state over from the previous configuration.
+func (b *builder) keep(key string, mk func() any) any {
+	if v, ok := b.rt.kept[key]; ok {
+		return v
+	}
+	var v any
+	if b.prev != nil {
+		v = b.prev.kept[key]
+	}
+	if v == nil {
+		v = mk()
+	}
+	b.rt.kept[key] = v
+	return v
+}
+
+// Kept gives the filter state under key, or nil: for admin actions such as purging a cache.
+func (rt *Runtime) Kept() map[string]any { return rt.kept }

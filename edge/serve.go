@@ -1,0 +1,168 @@
+package edge
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/maru-msa/maru/filter"
+	"github.com/maru-msa/maru/http1"
+	"github.com/maru-msa/maru/message"
+	"github.com/maru-msa/maru/problem"
+	"github.com/maru-msa/maru/route"
+)
+
+// answer runs a request and always gives a response: an error becomes a problem.
+func (f *front) answer(r *message.Request) *message.Response {
+	p, err := f.guarded(r)
+	if err == nil {
+		return p
+	}
+	return f.render(r, err)
+}
+
+// render turns an error into the client's answer and remembers the cause for the log.
+func (f *front) render(r *message.Request, err error) *message.Response {
+	var ref *http1.Refusal
+	if errors.As(err, &ref) {
+		err = problem.Wrap(err, ref.Status, ref.Reason, "the message was refused")
+	}
+	if errors.Is(err, message.ErrClientGone) {
+		err = problem.Wrap(err, 499, "client_gone", "the client left")
+	}
+	e := problem.Of(err)
+	r.X.Reason, r.X.Cause = e.Reason, e.Cause
+	p := filter.Render(r, e)
+	if e.Close {
+		p.Close = true
+	}
+	return p
+}
+
+// guarded runs a request; a panic in our code becomes a 500 that closes the connection.
+func (f *front) guarded(r *message.Request) (p *message.Response, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			f.rt.env.Log.Error("panic while serving", "value", fmt.Sprint(v), "route", r.X.Route, "stack", string(debug.Stack()))
+			e := problem.New(500, "panic", "something went wrong inside the gateway")
+			e.Close = true
+			p, err = nil, e
+		}
+	}()
+	if r.Path == "*" {
+		return f.options(r)
+	}
+	if err := f.admit(r); err != nil {
+		return nil, err
+	}
+	return f.chain(r)
+}
+
+// options answers OPTIONS * (RFC 9110 §9.3.7).
+func (f *front) options(*message.Request) (*message.Response, error) {
+	p := message.NewResponse(200)
+	p.Header.AppendID(message.Allow, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	return p, nil
+}
+
+// admit applies what holds before any filter: trust, hop-by-hop removal, trace
+// identity, the canonical path.
+func (f *front) admit(r *message.Request) error {
+	if err := f.trust.apply(r); err != nil {
+		return err
+	}
+	if err := http1.StripRequest(r); err != nil {
+		return err
+	}
+	if ownHops(&r.Header, f.via) > maxHops {
+		return problem.New(508, "loop", "the request went through this gateway too often")
+	}
+	startTrace(r)
+	return nil
+}
+
+// routed finds the route and runs its chain; it is the end of the listener's filters.
+func (f *front) routed(r *message.Request) (*message.Response, error) {
+	reading, err := route.Canonical(r)
+	if err != nil {
+		return nil, err
+	}
+	e, verdict := f.rt.table.Find(r, reading)
+	r.X.Mark(message.PhaseRoute)
+	switch verdict {
+	case route.Found:
+	case route.MethodNotAllowed:
+		p := problem.New(405, "method_not_allowed", "the path is known, but not with this method")
+		p.Allow = f.rt.table.Allow(r)
+		return nil, p
+	case route.Options:
+		p := message.NewResponse(204)
+		p.Header.AppendID(message.Allow, r.X.String([]byte(f.rt.table.Allow(r))))
+		return p, nil
+	case route.Ambiguous:
+		return nil, problem.New(400, "path_ambiguous", "the path can be read in more than one way")
+	case route.NotFound:
+		fallthrough
+	default:
+		return nil, problem.New(404, "no_route", "no route matches this request")
+	}
+	r.X.Route = e.name
+	if e.timeout > 0 && !e.stream && r.Upgrade == "" {
+		r.X.Deadline = r.X.Began.Add(e.timeout)
+	}
+	p, err := e.chain(r)
+	if p != nil && e.stream {
+		p.Stream = true
+	}
+	return p, err
+}
+
+// call is the last step of every chain: own fields, then the service.
+func (rt *Runtime) call(c *cluster) filter.Func {
+	return func(r *message.Request) (*message.Response, error) {
+		if !r.X.Deadline.IsZero() && !time.Now().Before(r.X.Deadline) {
+			return nil, problem.New(504, "deadline", "no time was left to call the service")
+		}
+		r.X.Mark(message.PhaseFilters)
+		if !r.X.Forwarded {
+			if err := rt.stamp(r); err != nil {
+				return nil, err
+			}
+		}
+		return c.Do(r)
+	}
+}
+
+// stamp adds maru's own fields, once per request, after everything a client
+// could have nominated for removal is gone.
+func (rt *Runtime) stamp(r *message.Request) error {
+	r.X.Forwarded = true
+	f := rt.listeners[r.X.Listener]
+	if f == nil { // a request that no listener took: a mirror, a view
+		return nil
+	}
+	f.trust.stamp(r)
+	writeTrace(r)
+	if f.via != "" {
+		r.Header.AppendID(message.Via, f.via)
+	}
+	return nil
+}
+
+const maxHops = 10
+
+// ownHops counts how often this gateway is in Via (RFC 9110 §7.6.3).
+func ownHops(h *message.Header, via string) int {
+	if via == "" || !h.Has(message.Via) {
+		return 0
+	}
+	n := 0
+	for _, f := range h.Fields() {
+		if f.ID == message.Via {
+			n += strings.Count(f.Value, via)
+		}
+	}
+	return n
+}

@@ -1,0 +1,75 @@
+package filter
+
+import (
+	"encoding/hex"
+	"math/rand/v2"
+	"time"
+
+	"github.com/maru-msa/maru/message"
+)
+
+// RequestID gives every exchange an identifier: the one a trusted peer sent in
+// X-Request-Id, else a new UUIDv7. It goes to the service, back to the client,
+// and into log and error documents.
+type RequestID struct{}
+
+// Filter is the constructor.
+func (*RequestID) Filter(env Env) (Filter, error) {
+	return func(next Func) Func {
+		return func(r *message.Request) (*message.Response, error) {
+			id := r.X.RequestID
+			if id == "" && r.X.Trusted {
+				if v := r.Header.Value(message.XRequestID); validRequestID(v) {
+					id = v
+				}
+			}
+			if id == "" {
+				b := r.X.Scratch(36)
+				id = message.View(appendUUIDv7(b, env.Now(), rand.Uint64(), rand.Uint64())) //nolint:gosec // an identifier, not a secret
+			}
+			r.Header.SetID(message.XRequestID, id)
+			r.X.RequestID = id // Render puts it on an error's answer
+			resp, err := next(r)
+			if err == nil {
+				resp.Header.SetID(message.XRequestID, id)
+			}
+			return resp, err
+		}
+	}, nil
+}
+
+// validRequestID keeps a caller's identifier harmless in logs.
+func validRequestID(v string) bool {
+	if v == "" || len(v) > 128 {
+		return false
+	}
+	for i := range len(v) {
+		if c := v[i]; !message.TokenOctet(c) && c != ':' && c != '/' && c != '=' && c != '@' {
+			return false
+		}
+	}
+	return true
+}
+
+// appendUUIDv7 writes a UUID of version 7 (RFC 9562 §5.7): milliseconds, then
+// 74 random bits around version and variant.
+func appendUUIDv7(dst []byte, now time.Time, a, b uint64) []byte {
+	ms := uint64(now.UnixMilli()) //nolint:gosec // the clock is after 1970
+	var u [16]byte
+	for i := range 6 {
+		u[i] = byte(ms >> (40 - 8*i))
+	}
+	u[6], u[7] = 0x70|byte(a>>8)&0x0F, byte(a)
+	for i := range 8 {
+		u[8+i] = byte(b >> (56 - 8*i))
+	}
+	u[8] = u[8]&0x3F | 0x80
+	for i, from := range [5]int{0, 4, 6, 8, 10} {
+		if i > 0 {
+			dst = append(dst, '-')
+		}
+		to := [5]int{4, 6, 8, 10, 16}[i]
+		dst = hex.AppendEncode(dst, u[from:to])
+	}
+	return dst
+}

@@ -1,0 +1,450 @@
+package http1
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/maru-msa/maru/message"
+)
+
+// ClientConfig is what all connections to one service share.
+type ClientConfig struct {
+	// Limits of what a service may answer; its zero value means the defaults.
+	Limits ResponseLimits
+	// Watch keeps the deadlines; it must be running.
+	Watch *Watchdog
+	// Write is how long one write may wait for the service (default 30 s).
+	Write time.Duration
+}
+
+// ClientConn is one connection to a service. It carries one exchange at a time.
+type ClientConn struct {
+	cfg  *ClientConfig
+	conn net.Conn
+	in   input
+	out  output
+	peek syscall.RawConn
+
+	resp   message.Response
+	head   responseHead
+	body   bodyReader
+	duplex duplex
+	x      *message.Exchange
+	onIdle func(c *ClientConn, reusable bool)
+
+	sent      bool // a byte of the request may have left
+	spoilt    atomic.Bool
+	served    int
+	idleSince time.Time
+	upload    chan error // result of a body that is written beside the reading; nil without one
+	ownUpload message.Body
+	uploaded  int64
+	interims  int
+	interimN  int
+}
+
+// RoundTripOptions are the particulars of one exchange.
+type RoundTripOptions struct {
+	// Host is what the Host field says.
+	Host string
+	// Head is the end of the wait for the response head; zero means none.
+	Head time.Time
+	// BodyIdle is how long one read of the response's body may wait.
+	BodyIdle time.Duration
+	// End bounds the whole response; zero means none.
+	End time.Time
+	// OnIdle is called once, when the response is released or RoundTrip failed:
+	// reusable tells whether the connection may carry another exchange. If not,
+	// the callee closes it.
+	OnIdle func(c *ClientConn, reusable bool)
+}
+
+// ConnError says how far an exchange got before its connection failed.
+type ConnError struct {
+	Op      string // "write" or "read"
+	Sent    bool   // a byte of the request may have reached the service
+	Replay  bool   // the request's body is still whole: it may be sent again
+	GotByte bool   // a byte of the response came
+	Timeout bool   // a deadline passed
+	Err     error
+}
+
+// Error gives operation and cause.
+func (e *ConnError) Error() string { return fmt.Sprintf("%s: %v", e.Op, e.Err) }
+
+// Unwrap gives the cause.
+func (e *ConnError) Unwrap() error { return e.Err }
+
+// NewClientConn takes over c, which is connected and, for TLS, shaken hands.
+func NewClientConn(c net.Conn, cfg *ClientConfig) *ClientConn {
+	cc := &ClientConn{cfg: cfg, conn: c}
+	cc.in.init(c, cfg.Watch, cc)
+	cc.out.init(c, cfg.Watch, cc)
+	cc.out.limit = cfg.Write
+	if cc.out.limit == 0 {
+		cc.out.limit = 30 * time.Second
+	}
+	cc.peek = rawOf(c)
+	cc.duplex.c = cc
+	cc.resp.Reset()
+	return cc
+}
+
+// expire wakes whoever waits on the connection.
+func (c *ClientConn) expire(*watch) { _ = c.conn.SetDeadline(longAgo) }
+
+// Cancel wakes whoever waits on the connection because the exchange was given up.
+func (c *ClientConn) Cancel(error) {
+	c.spoilt.Store(true)
+	_ = c.conn.SetDeadline(longAgo)
+}
+
+// Served counts finished exchanges.
+func (c *ClientConn) Served() int { return c.served }
+
+// IdleSince is when the last exchange ended.
+func (c *ClientConn) IdleSince() time.Time { return c.idleSince }
+
+// KeepAlive is the idle time that the service announced (Keep-Alive: timeout=N); zero without.
+func (c *ClientConn) KeepAlive() time.Duration { return c.head.keepAliveTimeout }
+
+// NetConn is the connection below.
+func (c *ClientConn) NetConn() net.Conn { return c.conn }
+
+// Alive looks, without waiting, whether an idle connection is still good: an
+// end, an error, or any byte that nobody asked for makes it unusable.
+func (c *ClientConn) Alive() bool {
+	return len(c.in.buffered()) == 0 && quiet(c.peek)
+}
+
+// Close ends the connection.
+func (c *ClientConn) Close() error {
+	err := c.conn.Close()
+	c.in.close()
+	c.out.close()
+	c.body.stop()
+	return err
+}
+
+// RoundTrip sends r and waits for the head of the final response. The
+// response's strings and body live until it is released; then, and also when
+// RoundTrip fails, o.OnIdle is called. Interim responses go to r.X.Interim.
+//
+// The error is a *Refusal when the service's answer broke the protocol, the
+// cause of the cancel when the exchange was given up, else a *ConnError.
+func (c *ClientConn) RoundTrip(r *message.Request, o *RoundTripOptions) (*message.Response, error) {
+	c.x, c.onIdle = &r.X, o.OnIdle
+	c.sent, c.upload, c.uploaded = false, nil, 0
+	c.interims, c.interimN = 0, 0
+	if err := r.X.OnCancel(c); err != nil {
+		c.x = nil
+		o.OnIdle(c, true)
+		return nil, err
+	}
+	err := c.send(r, o)
+	if err == nil {
+		r.X.Mark(message.PhaseSent)
+		err = c.receive(r, o)
+	}
+	if err != nil {
+		return nil, c.failed(r, err)
+	}
+	r.X.Mark(message.PhaseHead)
+	return &c.resp, nil
+}
+
+// failed ends an exchange that got no response.
+func (c *ClientConn) failed(r *message.Request, err error) error {
+	cause := r.X.Err()
+	ce := &ConnError{Op: "read", Sent: c.sent, GotByte: c.in.w > c.in.r, Replay: c.upload == nil, Err: err}
+	ce.Timeout = errors.Is(err, errTimeout)
+	var we *writeError
+	if errors.As(err, &we) {
+		ce.Op, ce.Err = "write", we.err
+	}
+	c.spoilt.Store(true)
+	c.endUpload()
+	c.finish(false)
+	var ref *Refusal
+	switch {
+	case cause != nil:
+		return cause
+	case errors.As(err, &ref):
+		return err
+	}
+	var be *bodyError
+	if errors.As(err, &be) {
+		return be.err
+	}
+	return ce
+}
+
+type writeError struct{ err error }
+
+func (e *writeError) Error() string { return e.err.Error() }
+func (e *writeError) Unwrap() error { return e.err }
+
+// aheadSize is the largest body that is read whole before the request is sent:
+// head and body then leave in one write and nothing runs beside the exchange.
+const aheadSize = joinSize
+
+type readAheader interface{ ReadAhead() error }
+
+// send writes the request; a long body goes on being written in the background.
+func (c *ClientConn) send(r *message.Request, o *RoundTripOptions) error {
+	c.out.room(smallBlock)
+	c.out.buf = appendRequestHead(c.out.buf, r, o.Host)
+	if r.Length == 0 && r.Body == message.NoBody {
+		return c.flushHead()
+	}
+	if r.Expect && r.X.Continue != nil {
+		if err := c.flushHead(); err != nil {
+			return err
+		}
+		return nil // the body waits for 100, see receive
+	}
+	if r.Length > 0 && r.Length <= aheadSize {
+		if ra, ok := r.Body.(readAheader); ok {
+			if err := ra.ReadAhead(); err != nil {
+				return &bodyError{err}
+			}
+		}
+	}
+	if src, ok := r.Body.(message.Buffered); ok && r.Length >= 0 {
+		if p := src.Peek(); int64(len(p)) == r.Length {
+			c.sent = true
+			if err := c.out.put(p); err != nil {
+				return &writeError{err}
+			}
+			return c.flushHead()
+		}
+	}
+	c.startUpload(r)
+	return nil
+}
+
+func (c *ClientConn) flushHead() error {
+	c.sent = true
+	if err := c.out.flush(); err != nil {
+		return &writeError{err}
+	}
+	return nil
+}
+
+// startUpload writes what is collected and the body beside the reading of the
+// response. Close of the body and of the connection end it early.
+func (c *ClientConn) startUpload(r *message.Request) {
+	c.sent = true
+	c.upload = make(chan error, 1)
+	c.ownUpload = r.Body
+	chunked := r.Length < 0
+	go func() {
+		err := c.out.writeBody(r.Body, r.Length, chunked, &c.uploaded)
+		if err == nil && chunked {
+			c.out.buf = appendLastChunk(c.out.buf, &r.Trailer)
+		}
+		if err == nil {
+			err = c.out.flush()
+		}
+		if err != nil {
+			// Never end a cut body validly (RFC 9112 §8), and wake the reading:
+			// the answer may still come, so only our side is closed.
+			c.cutUpload(err)
+		}
+		c.upload <- err
+	}()
+}
+
+// cutUpload ends the sending side after a body that could not be completed.
+func (c *ClientConn) cutUpload(err error) {
+	c.spoilt.Store(true)
+	var be *bodyError
+	if errors.As(err, &be) {
+		_ = c.conn.SetDeadline(longAgo)
+		return
+	}
+	// The service stopped taking the body; what it answers may still arrive.
+	_ = c.conn.SetReadDeadline(time.Now().Add(time.Second))
+}
+
+// endUpload makes a running upload end and waits for it.
+func (c *ClientConn) endUpload() {
+	if c.upload == nil {
+		return
+	}
+	select {
+	case err := <-c.upload:
+		if err != nil {
+			c.spoilt.Store(true)
+		}
+	default:
+		c.spoilt.Store(true)
+		_ = c.ownUpload.Close()
+		_ = c.conn.SetWriteDeadline(longAgo)
+		<-c.upload
+	}
+	c.upload, c.ownUpload = nil, nil
+}
+
+// continueWait is how long a body waits for the service's 100 (RFC 9110
+// §10.1.1 lets a proxy not wait for ever).
+const continueWait = time.Second
+
+// receive reads heads until the final one.
+func (c *ClientConn) receive(r *message.Request, o *RoundTripOptions) error {
+	waiting := r.Expect && r.X.Continue != nil && c.upload == nil && r.Body != message.NoBody
+	c.in.idle = 0
+	for {
+		c.in.by = c.cfg.Watch.offset(o.Head)
+		if waiting {
+			c.in.by = c.cfg.Watch.now() + int64(continueWait)
+		}
+		err := c.readHead(r)
+		if waiting && errors.Is(err, errTimeout) {
+			waiting = false
+			if err := c.proceed(r); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if c.resp.Status >= 200 || c.resp.Status == 101 {
+			return c.begin(r, o)
+		}
+		if waiting && c.resp.Status == 100 {
+			waiting = false
+			if err := c.proceed(r); err != nil {
+				return err
+			}
+		}
+		if err := c.interim(r); err != nil {
+			return err
+		}
+	}
+}
+
+// proceed tells the client to send its body and starts forwarding it.
+func (c *ClientConn) proceed(r *message.Request) error {
+	if c.in.timedOut { // the wait for 100 ended by time, not by fault
+		c.in.timedOut = false
+		c.in.watch.rearm()
+		_ = c.conn.SetDeadline(time.Time{})
+	}
+	if err := r.X.Continue(); err != nil {
+		return &bodyError{err}
+	}
+	c.startUpload(r)
+	return nil
+}
+
+// interim passes a 1xx on; 100 was for us.
+func (c *ClientConn) interim(r *message.Request) error {
+	c.interims++
+	c.interimN += c.head.size
+	if c.interims > c.cfg.Limits.Interim || c.interimN > int(c.cfg.Limits.InterimBytes) {
+		return refuseTooManyInterim
+	}
+	var err error
+	if c.resp.Status != 100 && r.X.Interim != nil {
+		StripResponse(&c.resp)
+		err = r.X.Interim(&c.resp)
+	}
+	c.in.done()
+	if err != nil {
+		return &bodyError{err}
+	}
+	return nil
+}
+
+// readHead reads and parses one response head.
+func (c *ClientConn) readHead(r *message.Request) error {
+	limit := int(c.cfg.Limits.Head)
+	fresh := true
+	for {
+		if fresh && len(c.in.buffered()) > 0 {
+			c.resp.Reset()
+			h, ok, err := parseResponse(c.in.buffered(), &c.resp, r.Method, &c.cfg.Limits)
+			if err != nil {
+				return err
+			}
+			if ok {
+				c.head = h
+				c.in.r += h.size
+				return nil
+			}
+		}
+		seen := c.in.w
+		if err := c.in.fill(limit); err != nil {
+			if errors.Is(err, errFull) {
+				return refuseResponseHeadTooLarge
+			}
+			if errors.Is(err, io.EOF) && seen > 0 {
+				return io.ErrUnexpectedEOF
+			}
+			return err
+		}
+		fresh = hasLF(c.in.blk.b[min(seen, c.in.w):c.in.w]) || c.in.w >= limit
+	}
+}
+
+func hasLF(b []byte) bool {
+	for i := range b {
+		if b[i] == '\n' {
+			return true
+		}
+	}
+	return false
+}
+
+// begin turns the parsed head into the response that RoundTrip returns.
+func (c *ClientConn) begin(r *message.Request, o *RoundTripOptions) error {
+	p := &c.resp
+	p.Owner = c
+	c.in.idle, c.in.by = o.BodyIdle, c.cfg.Watch.offset(o.End)
+	if p.Status == 101 {
+		return c.tunnel(r)
+	}
+	c.in.keep(c.head.framing != framingNone)
+	c.body.start(&c.in, c.head.framing, p.Length)
+	if c.head.framing == framingChunked {
+		c.body.dec.reset(c.cfg.Limits.chunk(), &p.Trailer)
+	}
+	StripResponse(p)
+	if c.head.framing != framingNone && !c.body.Ended() {
+		p.Body = &c.body
+	}
+	return nil
+}
+
+// ReleaseResponse ends the exchange; it is called by Response.Release.
+func (c *ClientConn) ReleaseResponse(_ *message.Response, complete bool) {
+	c.endUpload()
+	c.finish(complete || c.body.Ended())
+}
+
+// finish gives the connection to its pool, or to be closed.
+func (c *ClientConn) finish(whole bool) {
+	if c.x != nil {
+		c.x.OffCancel(c)
+		c.x = nil
+	}
+	reusable := whole && c.body.Ended() && !c.head.close && !c.spoilt.Load() && !c.in.timedOut &&
+		len(c.in.buffered()) == 0
+	c.body.stop()
+	c.out.drop()
+	c.in.done()
+	c.resp.Reset()
+	c.served++
+	c.idleSince = time.Now()
+	if idle := c.onIdle; idle != nil {
+		c.onIdle = nil
+		idle(c, reusable)
+	}
+}

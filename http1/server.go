@@ -1,0 +1,533 @@
+package http1
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/maru-msa/maru/message"
+)
+
+// Server serves HTTP/1 connections: parse, handle, write, again. It starts
+// nothing but what ServeConn runs on the caller's goroutine.
+type Server struct {
+	// Handler answers a request; never nil. The server releases the response.
+	Handler func(*message.Request) *message.Response
+	// Refuse makes the answer to a message that broke the protocol; nil means
+	// an answer without a body. line is the start of what came.
+	Refuse func(ref *Refusal, peer netip.AddrPort, line []byte) *message.Response
+	// Done is called when an exchange is over, before its parts are released;
+	// err says why the response was not delivered whole. nil means nothing.
+	Done func(r *message.Request, p *message.Response, err error)
+	// H2C takes a connection that began with the HTTP/2 preface; nil means 505.
+	H2C func(c net.Conn, info ConnInfo)
+	// Limits of what a client may send; zero values mean the defaults.
+	Limits Limits
+	// Watch keeps the deadlines; it must be running.
+	Watch *Watchdog
+	// Date is the clock for the Date field; nil means one of its own.
+	Date *Clock
+
+	draining atomic.Bool
+	mu       sync.Mutex
+	conns    map[*serverConn]struct{}
+	shard    atomic.Uint32
+	idle     sync.WaitGroup
+	ready    sync.Once
+}
+
+// ConnInfo is what is known of a connection before its first byte.
+type ConnInfo struct {
+	Peer     netip.AddrPort
+	Listener string
+	Port     uint16
+	Exchange func(x *message.Exchange) // fills what the listener knows; may be nil
+	Scheme   string                    // "http" or "https"
+}
+
+// serverConn is one client connection.
+type serverConn struct {
+	s    *Server
+	conn net.Conn
+	info ConnInfo
+	in   input
+	out  output
+	peek syscall.RawConn
+
+	req   *message.Request
+	head  requestHead
+	body  bodyReader
+	used  int // requests on this connection
+	shard uint32
+
+	phase     atomic.Uint32
+	watching  chan struct{} // closed when the client watcher has ended
+	stopWatch atomic.Bool
+	continued bool
+
+	interimFn  func(*message.Response) error
+	continueFn func() error
+	bodyDone   func()
+}
+
+// phases of a connection, for whoever looks at it from outside.
+const (
+	phaseIdle uint32 = iota
+	phaseHead
+	phaseBody
+	phaseHandle
+	phaseTunnel
+)
+
+func (s *Server) prepare() {
+	s.ready.Do(func() {
+		s.Limits = s.Limits.WithDefaults()
+		s.conns = make(map[*serverConn]struct{})
+		if s.Date == nil {
+			s.Date = NewClock()
+		}
+	})
+}
+
+// Conns counts the open connections.
+func (s *Server) Conns() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// ServeConn serves one connection until it ends, and closes it.
+func (s *Server) ServeConn(c net.Conn, info ConnInfo) {
+	s.prepare()
+	sc := &serverConn{s: s, conn: c, info: info, shard: s.shard.Add(1)}
+	sc.in.init(c, s.Watch, sc)
+	sc.out.init(c, s.Watch, sc)
+	sc.out.limit = s.Limits.Write
+	sc.peek = rawOf(c)
+	sc.interimFn, sc.continueFn, sc.bodyDone = sc.sendInterim, sc.sendContinue, sc.watchNow
+	s.mu.Lock()
+	s.conns[sc] = struct{}{}
+	s.idle.Add(1)
+	s.mu.Unlock()
+	defer s.forget(sc)
+	sc.serve()
+}
+
+func (s *Server) forget(c *serverConn) {
+	_ = c.conn.Close()
+	c.in.close()
+	c.out.close()
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.idle.Done()
+}
+
+// Drain asks every connection to end: the next response says Connection:
+// close, idle connections are closed a second later (a request may be under
+// way), tunnels stay. It returns when all are gone or ctx ends.
+func (s *Server) Drain(ctx context.Context) error {
+	s.prepare()
+	s.draining.Store(true)
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	for c := range s.conns {
+		if c.phase.Load() == phaseIdle {
+			_ = c.conn.SetReadDeadline(longAgo)
+		}
+	}
+	s.mu.Unlock()
+	gone := make(chan struct{})
+	go func() { s.idle.Wait(); close(gone) }()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// CloseAll closes every connection at once.
+func (s *Server) CloseAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		_ = c.conn.Close()
+	}
+}
+
+// expire is called when a deadline of the connection passed. While a handler
+// works, that is the sign to watch whether the client is still there.
+func (c *serverConn) expire(w *watch) {
+	if w == c.in.watch && c.phase.Load() == phaseHandle {
+		c.watching = make(chan struct{})
+		go c.watchClient()
+		return
+	}
+	_ = c.conn.SetDeadline(longAgo)
+}
+
+// serve is the life of a connection.
+func (c *serverConn) serve() {
+	defer c.in.drop()
+	for {
+		if !c.next() {
+			return
+		}
+		again := c.exchange()
+		c.req.Release()
+		c.req = nil
+		if !again {
+			return
+		}
+	}
+}
+
+// next waits for the head of the next request and parses it. False means that
+// the connection is over.
+func (c *serverConn) next() bool {
+	l := &c.s.Limits
+	c.in.done()
+	c.in.by = neverAt
+	if len(c.in.buffered()) == 0 {
+		c.phase.Store(phaseIdle)
+		c.in.idle = l.Idle
+		switch {
+		case c.used == 0:
+			c.in.idle = l.FirstByte
+		case c.s.draining.Load():
+			c.in.idle = time.Second
+		}
+		if err := c.in.await(); err != nil {
+			return false
+		}
+	}
+	c.phase.Store(phaseHead)
+	c.req = message.NewRequest()
+	x := &c.req.X
+	x.Began = time.Now()
+	x.Shard = c.shard
+	x.Peer, x.Client = c.info.Peer, c.info.Peer.Addr()
+	x.Listener, x.Port = c.info.Listener, c.info.Port
+	if c.info.Exchange != nil {
+		c.info.Exchange(x)
+	}
+	c.req.Scheme = c.info.Scheme
+	if err := c.readHead(x.Began); err != nil {
+		c.refuse(err)
+		c.req.Release()
+		c.req = nil
+		return false
+	}
+	return true
+}
+
+// readHead reads and parses one request head; a partial one is parsed again
+// only when another line has come.
+func (c *serverConn) readHead(began time.Time) error {
+	limit := int(c.s.Limits.HeaderBytes)
+	c.in.idle = 0
+	for fresh := true; ; {
+		if fresh {
+			h, ok, err := parseRequest(c.in.buffered(), c.req, &c.s.Limits)
+			if err != nil {
+				return err
+			}
+			if ok {
+				c.head = h
+				c.in.r += h.size
+				return nil
+			}
+			c.req.Header.Reset()
+		}
+		if c.in.by == neverAt {
+			c.in.by = c.s.Watch.offset(began.Add(c.s.Limits.Head))
+		}
+		seen := c.in.w
+		if err := c.in.fill(limit + 2); err != nil {
+			if errors.Is(err, errFull) {
+				return refuseHeadTooLarge
+			}
+			if errors.Is(err, errTimeout) {
+				return refuseHeadTimeout
+			}
+			return err
+		}
+		fresh = hasLF(c.in.blk.b[min(seen, c.in.w):c.in.w]) || c.in.w-c.in.base >= limit
+	}
+}
+
+// exchange handles the parsed request and writes its answer; it tells whether
+// the connection goes on.
+func (c *serverConn) exchange() bool {
+	if c.head.preface {
+		return c.prefaced()
+	}
+	c.used++
+	r := c.req
+	hasBody := r.Length != 0
+	c.in.keep(hasBody)
+	c.startBody(r)
+	if hasBody {
+		c.phase.Store(phaseBody)
+	} else {
+		c.watchNow()
+	}
+	p := c.s.Handler(r)
+	c.unwatch()
+	if p.Status == 101 {
+		return c.upgrade(r, p)
+	}
+	closing := c.mustClose(p)
+	err := c.write(r, p, closing)
+	if err == nil {
+		p.MarkComplete()
+	}
+	r.X.Mark(message.PhaseDone)
+	if c.s.Done != nil {
+		c.s.Done(r, p, err)
+	}
+	p.Release()
+	r.X.Received = c.body.total
+	again := err == nil && !closing && c.finishBody()
+	c.body.stop()
+	if err == nil && !again {
+		c.linger()
+	}
+	return again
+}
+
+// startBody makes the request's body ready to be read.
+func (c *serverConn) startBody(r *message.Request) {
+	kind := framingNone
+	if c.head.chunked {
+		kind = framingChunked
+	} else if r.Length > 0 {
+		kind = framingLength
+	}
+	c.body.start(&c.in, kind, r.Length)
+	c.body.request = true
+	c.in.by, c.in.idle = neverAt, c.s.Limits.BodyIdle
+	c.continued = false
+	r.X.Interim, r.X.Continue = nil, nil
+	if r.Proto == message.HTTP11 {
+		r.X.Interim = c.interimFn
+	}
+	if kind == framingNone {
+		return
+	}
+	r.Body = &c.body
+	c.body.finished = c.bodyDone
+	if c.head.chunked {
+		c.body.dec.reset(c.s.Limits.chunk(), &r.Trailer)
+		c.body.limit = c.s.Limits.body()
+	}
+	if r.Expect && len(c.in.buffered()) == 0 {
+		r.X.Continue = c.continueFn
+		c.body.begin = c.continueFn
+	}
+}
+
+// mustClose tells whether the connection ends with this response.
+func (c *serverConn) mustClose(p *message.Response) bool {
+	r := c.req
+	if r.X.Err() != nil || c.head.close || p.Close || c.s.draining.Load() || c.used >= c.s.Limits.RequestsPerConnection {
+		return true
+	}
+	// Nobody told the client to send its body: whether it will is unknown.
+	return r.X.Continue != nil && !c.continued && !c.body.Ended()
+}
+
+// write writes the response. A response that can't be completed ends the
+// connection without a valid end (RFC 9112 §8).
+func (c *serverConn) write(r *message.Request, p *message.Response, closing bool) error {
+	head := r.Method == "HEAD"
+	bodyless := head || message.NoContent(p.Status) || p.Body == message.NoBody
+	opt := responseOptions{
+		proto: r.Proto, head: head, close: closing, keepAlive10: c.head.keepAlive10 && !closing,
+		date: c.s.Date.Date(),
+	}
+	if p.Length < 0 && !bodyless {
+		opt.chunked = r.Proto >= message.HTTP11
+		if !opt.chunked {
+			opt.close, opt.keepAlive10 = true, false
+		}
+	}
+	c.out.room(smallBlock)
+	c.out.buf = appendResponseHead(c.out.buf, p, opt)
+	if bodyless {
+		return c.flushAll()
+	}
+	if err := c.out.writeBody(p.Body, p.Length, opt.chunked, &r.X.Sent); err != nil {
+		c.out.drop()
+		return err
+	}
+	if p.Length >= 0 && r.X.Sent < p.Length {
+		c.out.drop()
+		return &bodyError{io.ErrUnexpectedEOF}
+	}
+	if opt.chunked {
+		c.out.buf = appendLastChunk(c.out.buf, &p.Trailer)
+	}
+	err := c.flushAll()
+	if opt.close && !closing { // close-delimited for HTTP/1.0
+		return errors.Join(err, io.EOF)
+	}
+	return err
+}
+
+func (c *serverConn) flushAll() error {
+	err := c.out.flush()
+	c.out.drop()
+	return err
+}
+
+// sendInterim passes a 1xx to the client at once (RFC 9110 §15.2).
+func (c *serverConn) sendInterim(p *message.Response) error {
+	c.out.room(smallBlock)
+	c.out.buf = appendResponseHead(c.out.buf, p, responseOptions{proto: message.HTTP11})
+	return c.flushAll()
+}
+
+// sendContinue tells the client to send its body, once (RFC 9110 §10.1.1).
+func (c *serverConn) sendContinue() error {
+	if c.continued {
+		return nil
+	}
+	c.continued = true
+	c.body.begin = nil
+	c.out.room(smallBlock)
+	c.out.buf = append(c.out.buf, "HTTP/1.1 100 Continue\r\n\r\n"...)
+	return c.flushAll()
+}
+
+// leftover is how much of an unread request body is discarded to keep a connection.
+const leftover = 256 << 10
+
+// finishBody makes sure that nothing of the request is left on the connection.
+func (c *serverConn) finishBody() bool {
+	if c.body.Ended() {
+		return true
+	}
+	c.in.idle, c.in.by = 0, c.s.Watch.now()+int64(time.Second)
+	c.body.finished = nil
+	return c.body.discard(leftover)
+}
+
+// upgrade writes the 101 and runs the tunnel.
+func (c *serverConn) upgrade(r *message.Request, p *message.Response) bool {
+	far, ok := p.Body.(message.Duplex)
+	if !ok {
+		p.Release()
+		return false
+	}
+	c.phase.Store(phaseTunnel)
+	c.in.stash()
+	c.out.room(smallBlock)
+	c.out.buf = appendResponseHead(c.out.buf, p, responseOptions{proto: message.HTTP11, date: c.s.Date.Date()})
+	err := c.flushAll()
+	if err == nil {
+		err = c.runTunnel(far, &r.X)
+	}
+	r.X.Mark(message.PhaseDone)
+	if c.s.Done != nil {
+		c.s.Done(r, p, err)
+	}
+	p.Release()
+	return false
+}
+
+// prefaced hands a connection that speaks HTTP/2 over.
+func (c *serverConn) prefaced() bool {
+	if c.s.H2C == nil {
+		c.refuse(refuseOtherVersion)
+		return false
+	}
+	seen := append([]byte(nil), c.in.blk.b[:c.in.w]...)
+	c.phase.Store(phaseTunnel)
+	c.s.H2C(&replayConn{Conn: c.conn, seen: seen}, c.info)
+	return false
+}
+
+// replayConn gives bytes that were read already back to the next reader.
+type replayConn struct {
+	net.Conn
+	seen []byte
+}
+
+func (c *replayConn) Read(p []byte) (int, error) {
+	if len(c.seen) > 0 {
+		n := copy(p, c.seen)
+		c.seen = c.seen[n:]
+		return n, nil
+	}
+	return c.Conn.Read(p)
+}
+
+// NetConn is the connection below.
+func (c *replayConn) NetConn() net.Conn { return c.Conn }
+
+// refuse answers a message that broke the protocol and ends the connection
+// (RFC 9112 §9.6: a reset would destroy the answer).
+func (c *serverConn) refuse(err error) {
+	var ref *Refusal
+	if !errors.As(err, &ref) || ref.Drop {
+		return
+	}
+	c.unwatch()
+	line := c.in.buffered()
+	if c.in.blk != nil && len(line) == 0 {
+		line = c.in.blk.b[:c.in.w]
+	}
+	var p *message.Response
+	if c.s.Refuse != nil {
+		p = c.s.Refuse(ref, c.info.Peer, line[:min(len(line), 64)])
+	} else {
+		p = message.NewResponse(ref.Status)
+	}
+	c.out.room(smallBlock)
+	c.out.buf = appendResponseHead(c.out.buf, p, responseOptions{proto: message.HTTP11, close: true, date: c.s.Date.Date()})
+	if src, ok := p.Body.(message.Buffered); ok {
+		c.out.buf = append(c.out.buf, src.Peek()...)
+	}
+	p.Release()
+	if c.flushAll() == nil {
+		c.linger()
+	}
+}
+
+const (
+	lingerBytes = 64 << 10
+	lingerTime  = 500 * time.Millisecond
+)
+
+// linger closes our side and takes what is still coming, for a while, so that
+// the client reads our answer before it learns that the connection is closed.
+func (c *serverConn) linger() {
+	hc, ok := c.conn.(interface{ CloseWrite() error })
+	if !ok || hc.CloseWrite() != nil {
+		return
+	}
+	c.phase.Store(phaseHead)
+	c.in.idle, c.in.by = 0, c.s.Watch.now()+int64(lingerTime)
+	blk := takeBlock(smallBlock)
+	defer blk.give()
+	for left := lingerBytes; left > 0; {
+		n, err := c.in.read(blk.b)
+		left -= n
+		if err != nil {
+			return
+		}
+	}
+}

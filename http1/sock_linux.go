@@ -1,0 +1,48 @@
+package http1
+
+import (
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// rawOf finds the socket below c, through TLS; nil when there is none.
+func rawOf(c net.Conn) syscall.RawConn {
+	for {
+		switch v := c.(type) {
+		case syscall.Conn:
+			raw, err := v.SyscallConn()
+			if err != nil {
+				return nil
+			}
+			return raw
+		case interface{ NetConn() net.Conn }:
+			c = v.NetConn()
+		default:
+			return nil
+		}
+	}
+}
+
+// quiet tells whether a socket has neither bytes nor an end to read.
+func quiet(raw syscall.RawConn) bool {
+	if raw == nil {
+		return true
+	}
+	still := false
+	err := raw.Control(func(fd uintptr) {
+		var b [1]byte
+		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		still = err == unix.EAGAIN //nolint:errorlint // a bare errno
+	})
+	return err == nil && still
+}
+
+// hungUp tells whether the peer closed its side, even when bytes before the end
+// are unread.
+func hungUp(fd uintptr) bool {
+	p := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}} //nolint:gosec // a descriptor fits
+	n, err := unix.Poll(p[:], 0)
+	return err == nil && n > 0 && p[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
+}

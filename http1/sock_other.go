@@ -1,0 +1,49 @@
+//go:build !linux
+
+package http1
+
+import (
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// rawOf finds the socket below c, through TLS; nil when there is none.
+func rawOf(c net.Conn) syscall.RawConn {
+	for {
+		switch v := c.(type) {
+		case syscall.Conn:
+			raw, err := v.SyscallConn()
+			if err != nil {
+				return nil
+			}
+			return raw
+		case interface{ NetConn() net.Conn }:
+			c = v.NetConn()
+		default:
+			return nil
+		}
+	}
+}
+
+// quiet tells whether a socket has neither bytes nor an end to read.
+func quiet(raw syscall.RawConn) bool {
+	if raw == nil {
+		return true
+	}
+	still := false
+	err := raw.Control(func(fd uintptr) {
+		var b [1]byte
+		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		still = err == unix.EAGAIN //nolint:errorlint // a bare errno
+	})
+	return err == nil && still
+}
+
+// hungUp tells whether the peer closed its side; bytes before the end hide it here.
+func hungUp(fd uintptr) bool {
+	var b [1]byte
+	n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	return err == nil && n == 0 || err != nil && err != unix.EAGAIN //nolint:errorlint // a bare errno
+}
