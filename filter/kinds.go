@@ -9,7 +9,9 @@ func Kinds() map[string]func() Config {
 	return map[string]func() Config{
 		"body":        func() Config { return new(Body) },
 		"buffer":      func() Config { return new(Buffer) },
+		"compress":    func() Config { return new(Compress) },
 		"cors":        func() Config { return new(CORS) },
+		"decompress":  func() Config { return new(Decompress) },
 		"errors":      func() Config { return new(Errors) },
 		"headers":     func() Config { return new(Headers) },
 		"ip":          func() Config { return new(IP) },

@@ -119,8 +119,8 @@ func (c *Redirect) check(f *faults, d *redirecter) {
 	}
 	if c.Path != "" {
 		d.path = f.template("path", c.Path, formURL, false)
-		if c.Path[0] != '/' || strings.HasPrefix(c.Path, "//") {
-			f.at("path", "%q is not a path", c.Path).WithFix("start it with one slash")
+		if c.Path[0] != '/' && !strings.HasPrefix(c.Path, "{path}") || strings.HasPrefix(c.Path, "//") {
+			f.at("path", "%q is not a path", c.Path).WithFix("start it with one slash, or with {path}")
 		}
 		if !validLocation(string(d.path.sample())) || strings.ContainsAny(c.Path, "?#") {
 			f.at("path", "the path holds an octet that a URL can't").WithFix("percent-encode it; a query goes into query: \"?…\"")
@@ -135,8 +135,9 @@ func (c *Redirect) check(f *faults, d *redirecter) {
 	default:
 		f.at("query", "%q is not known here", c.Query).WithFix("write keep, drop, or the new query after a question mark")
 	}
-	if c.To == "" && c.Scheme == "" && c.Host == "" && c.Port == 0 && (c.Path == "" || c.Path == "{path}") {
-		f.at("", "every request would be redirected to itself").WithFix("set scheme, host, port or path")
+	if c.To == "" && c.Scheme == "" && c.Host == "" && c.Port == 0 && (c.Path == "" || c.Path == "{path}") &&
+		(c.Query == "" || c.Query == "keep") {
+		f.at("", "every request would be redirected to itself").WithFix("set scheme, host, port, path or query")
 	}
 }
 

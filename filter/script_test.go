@@ -32,6 +32,7 @@ import (
 //	file NAME TEXT           a file in the case's folder, which CONFIG calls $DIR
 //	clock 30s                lets that much time pass for the filters
 //	late 1s                  the next requests began that long ago
+//	encode gzip              the next requests' bodies are sent in that coding, and say so
 //
 // The echo service answers 200 with X-Seen-Method, -Path, -Query, -Service,
 // -Stripped, -Count and X-Seen-NAME for every request field, and the request's body.
@@ -69,12 +70,14 @@ type player struct {
 	body    string
 	fail    *problem.Error
 	count   int
+	coding  string // of request bodies
 	prepare []func(*message.Request)
+	t       *testing.T
 }
 
 func newPlayer(t *testing.T) *player {
 	t.Helper()
-	p := &player{dir: t.TempDir(), names: map[string]bool{}, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	p := &player{t: t, dir: t.TempDir(), names: map[string]bool{}, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	p.env = Bare()
 	p.env.Now = func() time.Time { return p.now }
 	p.env.Service = func(name string) (Func, error) {
@@ -138,6 +141,8 @@ func (p *player) setRequest(word, args string) error {
 		d, err := time.ParseDuration(args)
 		set(func(r *message.Request) { r.X.Began = p.now.Add(-d) })
 		return err
+	case "encode":
+		p.coding = args
 	case "trusted":
 		set(func(r *message.Request) { r.X.Trusted = args == "yes" })
 	case "scheme":
@@ -179,6 +184,11 @@ func (p *player) Do(in *script.Request) (*script.Response, error) {
 	r := message.NewRequest()
 	defer r.Release()
 	fillRequest(r, in)
+	if p.coding != "" && in.Body != "" {
+		body := []byte(encoded(p.t, p.coding, in.Body))
+		r.Body, r.Length = message.Bytes(body), int64(len(body))
+		r.Header.AppendID(message.ContentEncoding, p.coding)
+	}
 	r.X.Route, r.X.Began = p.env.Route, p.now
 	for _, f := range p.prepare {
 		f(r)
