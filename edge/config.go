@@ -60,12 +60,14 @@ type ListenerConfig struct {
 	Address string `yaml:"address"`
 	// TLS turns TLS on.
 	TLS *TLSConfig `yaml:"tls"`
-	// HTTP2 by ALPN on TLS (default true). H2C takes HTTP/2 by prior knowledge
-	// on a plain listener (default false). HTTP3 serves the same port on UDP
-	// (needs TLS, default false).
+	// HTTP2 offers HTTP/2 by ALPN on TLS (default true).
 	HTTP2 *bool `yaml:"http2"`
-	H2C   bool  `yaml:"h2c"`
-	HTTP3 bool  `yaml:"http3"`
+	// H2C takes HTTP/2 by prior knowledge on a listener without TLS (default
+	// false).
+	H2C bool `yaml:"h2c"`
+	// HTTP3 serves HTTP/3 on the UDP port of the same number; it needs TLS
+	// (default false).
+	HTTP3 bool `yaml:"http3"`
 	// TrustedProxies are CIDRs whose X-Forwarded-* count (default none).
 	TrustedProxies []string `yaml:"trusted-proxies"`
 	// ProxyProtocol requires the PROXY header: "require" or "off" (default).
@@ -99,16 +101,19 @@ type TLSConfig struct {
 	ACME *ACMEConfig `yaml:"acme"`
 	// MinVersion is "1.2" (default) or "1.3".
 	MinVersion string `yaml:"min-version"`
-	// ClientAuth is "off" (default), "request" or "require"; ClientCA files
-	// verify what clients present.
-	ClientAuth string   `yaml:"client-auth"`
-	ClientCA   []string `yaml:"client-ca"`
+	// ClientAuth says whether clients show a certificate: "off" (default),
+	// "request" or "require".
+	ClientAuth string `yaml:"client-auth"`
+	// ClientCA are PEM files that verify what clients show.
+	ClientCA []string `yaml:"client-ca"`
 }
 
 // CertConfig is one certificate with its key, as PEM files.
 type CertConfig struct {
+	// Cert is the certificate and those between it and the root, leaf first.
 	Cert string `yaml:"cert"`
-	Key  string `yaml:"key"`
+	// Key is the private key that belongs to it.
+	Key string `yaml:"key"`
 }
 
 // ACMEConfig asks an ACME server for certificates.
