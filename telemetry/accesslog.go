@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"io"
@@ -24,7 +25,9 @@ type AccessLog struct {
 	shards  [shards]logShard
 	wake    chan struct{}
 	once    sync.Once
+	muted   atomic.Bool
 	dropped atomic.Uint64
+	failed  atomic.Pointer[error]
 	clock   atomic.Pointer[logSecond]
 }
 
@@ -52,21 +55,30 @@ func (l *AccessLog) prepare() {
 // Dropped counts the lines that did not fit.
 func (l *AccessLog) Dropped() uint64 { return l.dropped.Load() }
 
-// Run writes lines until ctx ends; then it writes what is left.
+// Mute turns the log off, or on again: a muted log costs nothing.
+func (l *AccessLog) Mute(muted bool) { l.muted.Store(muted) }
+
+// Err is why lines could not be written last; nil when all went well.
+func (l *AccessLog) Err() error {
+	if p := l.failed.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Run writes lines until ctx ends; then it writes what is left. Lines that W
+// refuses are lost, counted as dropped, and the next ones are tried again.
 func (l *AccessLog) Run(ctx context.Context) error {
 	l.prepare()
 	timer := time.NewTicker(logEvery)
 	defer timer.Stop()
 	spare := make([]byte, 0, logBuffer)
 	for {
-		var err error
-		if spare, err = l.flush(spare); err != nil {
-			return err
-		}
+		spare = l.flush(spare)
 		select {
 		case <-ctx.Done():
-			_, err := l.flush(spare)
-			return err
+			l.flush(spare)
+			return nil
 		case <-timer.C:
 		case <-l.wake:
 		}
@@ -74,7 +86,7 @@ func (l *AccessLog) Run(ctx context.Context) error {
 }
 
 // flush swaps each shard's buffer for the spare one and writes it.
-func (l *AccessLog) flush(spare []byte) ([]byte, error) {
+func (l *AccessLog) flush(spare []byte) []byte {
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.mu.Lock()
@@ -87,14 +99,20 @@ func (l *AccessLog) flush(spare []byte) ([]byte, error) {
 			continue
 		}
 		if _, err := l.W.Write(full); err != nil {
-			return full[:0], err
+			l.dropped.Add(uint64(bytes.Count(full, []byte("\n")))) //nolint:gosec // not negative
+			l.failed.Store(&err)
+		} else if l.failed.Load() != nil {
+			l.failed.Store(nil)
 		}
 		spare = full[:0]
 	}
-	return spare, nil
+	return spare
 }
 
 func (l *AccessLog) add(r *message.Request, p *message.Response, err error) {
+	if l.muted.Load() {
+		return
+	}
 	l.prepare()
 	s := &l.shards[r.X.Shard%shards]
 	s.mu.Lock()

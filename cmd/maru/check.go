@@ -58,41 +58,12 @@ func (c *checkCommand) print(out io.Writer, file *config.File, findings []diag.F
 	if c.JSON {
 		return diag.PrintJSON(out, findings)
 	}
-	sources := map[string][]byte{file.Source.Name: file.Source.Text}
-	if err := diag.Print(out, findings, sources, c.colored(out)); err != nil {
-		return err
+	if len(findings) > 0 {
+		return printFindings(out, file, findings, colored(out, c.Color))
 	}
-	errs, warnings := diag.Count(findings)
-	var err error
-	if errs+warnings > 0 {
-		_, err = fmt.Fprintf(out, "%s, %s\n", counted(errs, "error"), counted(warnings, "warning"))
-	} else {
-		_, err = fmt.Fprintf(out, "%s: no findings: %s, %s, %s\n", file.Source.Name, counted(len(file.Routes), "route"),
-			counted(len(file.Services), "service"), counted(len(file.Listen), "listener"))
-	}
-	if err != nil {
+	if _, err := fmt.Fprintf(out, "%s: no findings: %s, %s, %s\n", file.Source.Name, counted(len(file.Routes), "route"),
+		counted(len(file.Services), "service"), counted(len(file.Listen), "listener")); err != nil {
 		return fmt.Errorf("print findings: %w", err)
 	}
 	return nil
-}
-
-// colored tells whether to write colours: on a terminal, unless NO_COLOR is set
-// (no-color.org) or the terminal is dumb.
-func (c *checkCommand) colored(out io.Writer) bool {
-	if c.Color != "auto" && c.Color != "" {
-		return c.Color == "always"
-	}
-	f, ok := out.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	st, err := f.Stat()
-	return err == nil && st.Mode()&os.ModeCharDevice != 0
-}
-
-func counted(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
 }

@@ -14,6 +14,9 @@ import (
 type commands struct {
 	Proxy   proxyCommand   `cmd:"" help:"Forward everything to one service, without a file."`
 	Serve   serveCommand   `cmd:"" help:"Run what the configuration file says."`
+	Check   checkCommand   `cmd:"" help:"Find all that is wrong with a configuration file."`
+	Upgrade upgradeCommand `cmd:"" help:"Replace a running maru by the new binary at its path, without loss."`
+	Cfg     configCommand  `cmd:"" name:"config" help:"About the configuration file as such."`
 	Version versionCommand `cmd:"" help:"Print version and build."`
 }
 

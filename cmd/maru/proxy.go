@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
+	"github.com/maru-msa/maru/config"
+	"github.com/maru-msa/maru/diag"
 	"github.com/maru-msa/maru/edge"
 	"github.com/maru-msa/maru/route"
 	"github.com/maru-msa/maru/upstream"
@@ -30,7 +33,14 @@ func (c *proxyCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	g := &gateway{quiet: c.Quiet, load: func() (edge.Config, error) { return cfg, nil }}
+	file := &config.File{
+		Config: cfg, Admin: config.Admin{Address: "off"}, Log: config.Log{Level: "warn", Access: "off"},
+		Source: &config.Source{Name: "command line"},
+	}
+	g := &gateway{
+		quiet: c.Quiet, plain: true, drainLimit: 30 * time.Second,
+		load: func() (*config.File, []diag.Finding) { return file, nil },
+	}
 	g.banner = func() string {
 		return fmt.Sprintf("maru proxy: http://%s -> %s", g.server.Addr("proxy"), strings.Join(c.To, ", "))
 	}

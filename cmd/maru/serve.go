@@ -1,11 +1,78 @@
 package main
 
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/maru-msa/maru/config"
+	"github.com/maru-msa/maru/diag"
+)
+
 // serveCommand runs what the file says.
 type serveCommand struct {
-	Config string `help:"Configuration file." default:"maru.yaml" placeholder:"FILE"`
+	Roles      []string      `arg:"" optional:"" help:"Roles to run (default: all that the file configures): edge." placeholder:"ROLE"`
+	Config     string        `short:"c" help:"Configuration file." default:"maru.yaml" placeholder:"FILE"`
+	PIDFile    string        `name:"pid-file" help:"Write the process id to this file." placeholder:"FILE"`
+	NoWatch    bool          `name:"no-watch" help:"Reload by SIGHUP and the admin API only, not when the file changes."`
+	DrainWait  time.Duration `name:"drain-wait" help:"How long to go on serving, not ready, after SIGTERM: balancers need it to look away." default:"5s" placeholder:"TIME"`
+	DrainLimit time.Duration `name:"drain-limit" help:"How long exchanges may take to end after that." default:"30s" placeholder:"TIME"`
+	Quiet      bool          `short:"q" help:"No banner."`
 }
+
+// Help is shown by maru serve --help.
+func (serveCommand) Help() string {
+	return `The file is watched; a change goes live within 50 ms, or is refused as a whole and the running configuration stays.
+
+Signals: SIGHUP loads the file again, SIGUSR2 replaces the process by the binary at its path (maru upgrade),
+SIGTERM drains and ends, SIGINT does so without the wait, a second one ends at once.
+
+Examples:
+  maru serve
+  maru serve --config /etc/maru/maru.yaml --pid-file /run/maru.pid
+  maru serve edge`
+}
+
+// roles are the parts that can run alone.
+func roles() []string { return []string{"edge"} }
 
 // Run serves until it is told to stop.
 func (c *serveCommand) Run() error {
-	return exitError(2)
+	for _, r := range c.Roles {
+		if !slices.Contains(roles(), r) {
+			fmt.Fprintf(os.Stderr, "maru: there is no role %q; roles: %s\n", r, strings.Join(roles(), ", "))
+			return exitError(2)
+		}
+	}
+	loader := new(config.Loader)
+	g := &gateway{
+		load:       func() (*config.File, []diag.Finding) { return loader.Load(c.Config) },
+		pidFile:    c.PIDFile,
+		drainWait:  c.DrainWait,
+		drainLimit: c.DrainLimit,
+		quiet:      c.Quiet,
+	}
+	if !c.NoWatch {
+		g.watch = c.Config
+	}
+	g.banner = func() string { return g.serveBanner(c.Config) }
+	return g.run()
+}
+
+// serveBanner is what an operator wants to know at the start.
+func (g *gateway) serveBanner(file string) string {
+	rt := g.server.Runtime()
+	var b strings.Builder
+	fmt.Fprintf(&b, "maru %s: %s, %s, %s", versionText(), file,
+		counted(len(rt.Config.Routes), "route"), counted(len(rt.Config.Services), "service"))
+	for _, l := range g.server.Listeners() {
+		scheme := "http"
+		if rt.Config.Listen[l.Name].TLS != nil {
+			scheme = "https"
+		}
+		fmt.Fprintf(&b, "\n  %-9s %s://%s", l.Name, scheme, l.Bound)
+	}
+	return b.String()
 }

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/maru-msa/maru/admin"
+	"github.com/maru-msa/maru/config"
+	"github.com/maru-msa/maru/diag"
+	"github.com/maru-msa/maru/edge"
+)
+
+// reload makes the newest configuration live, or leaves the running one; by
+// says what asked for it. How it went is one line in the log and is kept in
+// the status.
+func (g *gateway) reload(by string) admin.Reload {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r := admin.Reload{At: time.Now(), By: by}
+	file, findings := g.load()
+	var rt *edge.Runtime
+	check := config.Checker{Build: func(f *config.File) (err error) {
+		rt, err = edge.Build(f.Config, g.envOf(f), g.server.Runtime())
+		return err
+	}}
+	r.Findings = check.Check(file, findings)
+	r.Hash = hashOf(file)
+	if g.file == nil {
+		g.file = file // what findings of the first load are printed with
+	}
+	if errs, _ := diag.Count(r.Findings); errs == 0 && rt != nil {
+		r.Err = g.swap(rt, file)
+		if r.Err == nil {
+			r.Version = rt.Version
+		}
+	}
+	r.Took = time.Since(r.At)
+	g.status.Loaded(r)
+	g.tell(&r)
+	return r
+}
+
+// envOf is what the file says about the house.
+func (g *gateway) envOf(f *config.File) edge.Env {
+	env := g.env
+	env.Zone = f.Zone
+	if f.SecretFile == "" {
+		return env
+	}
+	// Check has read the file too, and tells when it can't be.
+	if secret, err := os.ReadFile(f.SecretFile); err == nil {
+		env.Key = []byte(strings.TrimSpace(string(secret)))
+	}
+	return env
+}
+
+// swap makes rt live, together with what the file says besides.
+func (g *gateway) swap(rt *edge.Runtime, file *config.File) error {
+	if err := g.follow(file); err != nil {
+		return err
+	}
+	if !g.plain {
+		g.recorder.Declare(rt.RouteNames(), rt.ServiceNames())
+	}
+	if err := g.server.Swap(rt); err != nil {
+		return errors.Join(err, g.follow(g.file))
+	}
+	g.file = file
+	return nil
+}
+
+// follow applies the settings of the file that are not the edge's.
+func (g *gateway) follow(file *config.File) error {
+	if err := g.level.UnmarshalText([]byte(file.Log.Level)); err != nil {
+		return err
+	}
+	if g.plain || file.Log.Access == g.target.Name() {
+		return nil
+	}
+	if err := g.target.Open(file.Log.Access); err != nil {
+		return err
+	}
+	g.recorder.Log.Mute(file.Log.Access == "off")
+	return nil
+}
+
+// reopen opens the access log again, after its file was moved away.
+func (g *gateway) reopen() {
+	if g.plain {
+		return
+	}
+	if err := g.target.Open(g.target.Name()); err != nil {
+		g.env.Log.Error("the access log stays where it was", "error", err)
+	}
+}
+
+// tell writes the log line of a reload.
+func (g *gateway) tell(r *admin.Reload) {
+	took := slog.Duration("took", r.Took.Round(time.Microsecond))
+	if !r.Refused() {
+		g.env.Log.Info("configuration live", "version", r.Version, "hash", r.Hash, "by", r.By, took)
+		return
+	}
+	if r.By == "start" {
+		return // it is printed in full
+	}
+	errs, _ := diag.Count(r.Findings)
+	line := []any{"by", r.By, "errors", errs, took}
+	if i := slices.IndexFunc(r.Findings, func(f diag.Finding) bool { return f.Severity == diag.Error }); i >= 0 {
+		line = append(line, "first", r.Findings[i].String())
+	}
+	if r.Err != nil {
+		line = append(line, "error", r.Err)
+	}
+	g.env.Log.Error("reload refused; the running configuration stays", line...)
+}
+
+// hashOf names the text of a file in a few digits.
+func hashOf(f *config.File) string {
+	if len(f.Source.Text) == 0 {
+		return ""
+	}
+	sum := sha256.Sum256(f.Source.Text)
+	return hex.EncodeToString(sum[:6])
+}
