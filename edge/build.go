@@ -55,7 +55,7 @@ const defaultTimeout = 15 * time.Second
 // field errors of package diag. It opens nothing and starts nothing. What prev
 // has and the new Config leaves unchanged is carried over.
 func Build(cfg Config, env Env, prev *Runtime) (*Runtime, error) {
-	env = env.withDefaults()
+	env = env.inherit(prev).withDefaults()
 	rt := &Runtime{
 		Config: cfg, Version: 1, Built: time.Now(), env: env,
 		clusters: make(map[string]*cluster), kept: make(map[string]any), listeners: make(map[string]*front),

@@ -99,20 +99,31 @@ type TLSConfig struct {
 	Development bool `yaml:"development"`
 	// ACME obtains certificates (RFC 8555).
 	ACME *ACMEConfig `yaml:"acme"`
+	// TLSPolicy holds for every host that has none of its own.
+	TLSPolicy `yaml:",inline"`
+	// Hosts gives single hosts a policy of their own, whole: "admin.example.com",
+	// "*.example.com" (one label). A request for one of them on a connection that
+	// was opened for a host with another policy is answered 421.
+	Hosts map[string]TLSPolicy `yaml:"hosts"`
+}
+
+// TLSPolicy is what a client must bring.
+type TLSPolicy struct {
 	// MinVersion is "1.2" (default) or "1.3".
 	MinVersion string `yaml:"min-version"`
-	// ClientAuth says whether clients show a certificate: "off" (default),
-	// "request" or "require".
+	// ClientAuth asks the client for a certificate: "off" (default), "request"
+	// (one that is shown must be good) or "require".
 	ClientAuth string `yaml:"client-auth"`
-	// ClientCA are PEM files that verify what clients show.
+	// ClientCA are PEM files with the authorities whose clients are good. Watched
+	// for change.
 	ClientCA []string `yaml:"client-ca"`
 }
 
 // CertConfig is one certificate with its key, as PEM files.
 type CertConfig struct {
-	// Cert is the certificate and those between it and the root, leaf first.
+	// Cert is the file with the certificate and the chain behind it.
 	Cert string `yaml:"cert"`
-	// Key is the private key that belongs to it.
+	// Key is the file with the private key.
 	Key string `yaml:"key"`
 }
 

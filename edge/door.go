@@ -166,9 +166,8 @@ func (d *door) serveWrapped(e *engines, f *front, c net.Conn, info http1.ConnInf
 	info.Scheme = "https"
 	tc := tls.Server(c, f.tls.config)
 	_ = c.SetDeadline(time.Now().Add(e.h1.Limits.WithDefaults().FirstByte))
-	if err := tc.HandshakeContext(d.s.ctx); err != nil {
-		f.rt.env.Refused(d.name, "tls_handshake")
-		_ = c.Close()
+	if err := tc.Handshake(); err != nil { //nolint:noctx // the deadline ends it
+		f.refuseHandshake(c, info.Peer, err)
 		return
 	}
 	_ = c.SetDeadline(time.Time{})

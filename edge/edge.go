@@ -39,6 +39,8 @@ type Env struct {
 	// Key is the operator's secret, from which filters derive keys; nil makes
 	// one for the life of the process.
 	Key []byte
+	// Tickets seal TLS sessions; nil makes keys that live as long as the process.
+	Tickets *TicketKeys
 	// Done is told of every finished exchange, for the access log and metrics;
 	// nil means nothing. It must not keep anything of the messages.
 	Done func(r *message.Request, p *message.Response, err error)
@@ -60,6 +62,9 @@ func (e Env) withDefaults() Env {
 		e.Key = make([]byte, 32)
 		_, _ = rand.Read(e.Key) // never fails (crypto/rand)
 	}
+	if e.Tickets == nil {
+		e.Tickets = new(TicketKeys)
+	}
 	if e.Done == nil {
 		e.Done = func(*message.Request, *message.Response, error) {}
 	}
@@ -68,6 +73,21 @@ func (e Env) withDefaults() Env {
 	}
 	if e.Count == nil {
 		e.Count = func(string, string, string) {}
+	}
+	return e
+}
+
+// inherit keeps the secrets that an earlier Build made for want of given ones:
+// cookies and tickets outlive a reload.
+func (e Env) inherit(prev *Runtime) Env {
+	if prev == nil {
+		return e
+	}
+	if e.Key == nil {
+		e.Key = prev.env.Key
+	}
+	if e.Tickets == nil {
+		e.Tickets = prev.env.Tickets
 	}
 	return e
 }

@@ -76,6 +76,9 @@ func (f *front) admit(r *message.Request) error {
 	if err := http1.StripRequest(r); err != nil {
 		return err
 	}
+	if f.tls != nil && f.tls.misdirected(r.X.TLS, r.Host) {
+		return problem.New(421, "misdirected", "this connection was opened for a host with other rules")
+	}
 	if ownHops(&r.Header, f.via) > maxHops {
 		return problem.New(508, "loop", "the request went through this gateway too often")
 	}

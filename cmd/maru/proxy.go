@@ -41,8 +41,12 @@ func (c *proxyCommand) Run() error {
 		quiet: c.Quiet, plain: true, drainLimit: 30 * time.Second,
 		load: func() (*config.File, []diag.Finding) { return file, nil },
 	}
+	scheme := "http"
+	if c.TLS {
+		scheme = "https"
+	}
 	g.banner = func() string {
-		return fmt.Sprintf("maru proxy: http://%s -> %s", g.server.Addr("proxy"), strings.Join(c.To, ", "))
+		return fmt.Sprintf("maru proxy: %s://%s -> %s", scheme, g.server.Addr("proxy"), strings.Join(c.To, ", "))
 	}
 	return g.run()
 }
