@@ -90,7 +90,7 @@ func (l listed) path() string {
 func list(t *testing.T, args ...string) []listed {
 	t.Helper()
 	look(t)
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Name,Module,Standard,Imports,GoFiles,TestGoFiles,XTestGoFiles"}, args...)...) //nolint:gosec // our own arguments
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Name,Module,Standard,Imports,GoFiles,TestGoFiles,XTestGoFiles"}, args...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

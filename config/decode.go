@@ -332,7 +332,7 @@ func (d *decoder) word(at *yaml.Node, word string, settings *yaml.Node, v reflec
 			box := reflect.New(p.Type())
 			box.Elem().Set(p)
 			d.value(settings, box.Elem())
-			cfg, _ = box.Elem().Interface().(filter.Config)
+			cfg, _ = reflect.TypeAssert[filter.Config](box.Elem())
 		} else {
 			d.value(settings, p.Elem())
 		}

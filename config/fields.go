@@ -52,13 +52,13 @@ func (f *fields) collect(t reflect.Type, index []int) {
 
 // asText gives v's way to read a scalar short form, or nil. v is addressable.
 func asText(v reflect.Value) encoding.TextUnmarshaler {
-	u, _ := v.Addr().Interface().(encoding.TextUnmarshaler)
+	u, _ := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr())
 	return u
 }
 
 // asList gives v's way to read a list short form, or nil. v is addressable.
 func asList(v reflect.Value) listReader {
-	u, _ := v.Addr().Interface().(listReader)
+	u, _ := reflect.TypeAssert[listReader](v.Addr())
 	return u
 }
 

@@ -67,8 +67,7 @@ func unreadable(path string, err error) diag.Finding {
 
 // reason is the part of an error that does not repeat the path.
 func reason(err error) string {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		return pe.Err.Error()
 	}
 	return err.Error()

@@ -153,7 +153,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value) {
 }
 
 func (d *decoder) mapKey(n *yaml.Node, key reflect.Value) bool {
-	if u, ok := key.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](key.Addr()); ok {
 		if err := u.UnmarshalText([]byte(n.Value)); err != nil {
 			d.foreign(n, err)
 			return false

@@ -109,8 +109,7 @@ func syntaxFindings(name string, data []byte, err error) []diag.Finding {
 		}
 		return out
 	}
-	var one *yaml.LoadError
-	if errors.As(err, &one) {
+	if one, ok := errors.AsType[*yaml.LoadError](err); ok {
 		return []diag.Finding{syntaxFinding(name, data, one)}
 	}
 	return []diag.Finding{{Position: diag.Position{File: name}, Code: "syntax", Text: strings.TrimPrefix(err.Error(), "yaml: ")}}
@@ -124,22 +123,22 @@ func syntaxFinding(name string, data []byte, e *yaml.LoadError) diag.Finding {
 		f.Text = e.Message + " " + e.ContextMsg
 	}
 	// open turns the finding around: the fault is where a thing was opened.
-	open := func(text, fix, there string) {
+	open := func(text, fix string) {
 		f.Text, f.Fix = text, fix
 		if start.Line > 0 && start != at {
 			f.Position = start
-			f.Related = []diag.Related{{Position: at, Text: there}}
+			f.Related = []diag.Related{{Position: at, Text: "read up to here"}}
 		}
 	}
 	switch next := charAt(data, at); {
 	case strings.Contains(e.Message, "exceeded max depth"):
 		f.Code, f.Text, f.Fix = "limit", fmt.Sprintf("values nest deeper than %d levels", maxDepth), ""
 	case strings.Contains(e.Message, "expected ',' or ']'"):
-		open("the list that starts here is not closed", `write "]", or put quotes around a value that holds one of { } [ ] ,`, "read up to here")
+		open("the list that starts here is not closed", `write "]", or put quotes around a value that holds one of { } [ ] ,`)
 	case strings.Contains(e.Message, "expected ',' or '}'"):
-		open("the braces that open here are not closed", `write "}", or put quotes around a value that holds one of { } [ ] ,`, "read up to here")
+		open("the braces that open here are not closed", `write "}", or put quotes around a value that holds one of { } [ ] ,`)
 	case strings.Contains(e.Message, "unexpected end of stream"), strings.Contains(e.Message, "unexpected document indicator"):
-		open("the quote that opens here is not closed", "close it; two single quotes are one inside single quotes", "read up to here")
+		open("the quote that opens here is not closed", "close it; two single quotes are one inside single quotes")
 	case strings.Contains(e.Message, "mapping values are not allowed"):
 		f.Text = `a ":" is not expected here`
 		f.Fix = `indent the key like its neighbours, or put quotes around a value that holds ": "`
@@ -157,7 +156,7 @@ func syntaxFinding(name string, data []byte, e *yaml.LoadError) diag.Finding {
 		f.Text, f.Fix = `an entry of this list is expected to start with "- "`, `start it with "- " under the first one's, or indent it as a part of that entry`
 		f.Related = relatedStart(start, at)
 	case strings.Contains(e.Message, "could not find expected ':'"):
-		open(`a key without ":"`, `write "key: value", or indent the line as part of the one before`, "read up to here")
+		open(`a key without ":"`, `write "key: value", or indent the line as part of the one before`)
 	case strings.Contains(e.Message, "unknown anchor"):
 		f.Text = "no " + strings.TrimSuffix(strings.TrimPrefix(e.Message, "unknown "), " referenced") + " before this line"
 		f.Fix = "write the anchor (&name) before it is used"

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -276,7 +277,7 @@ func groupEnds(entry []byte) bool {
 	for _, c := range entry {
 		h = (h ^ uint32(c)) * 16777619
 	}
-	return h%groupBytes < uint32(min(len(entry), groupBytes)) //nolint:gosec // bounded
+	return h%groupBytes < uint32(min(len(entry), groupBytes))
 }
 
 // read parses all groups, those that the Loader does not hold side by side.
@@ -323,8 +324,10 @@ func (g *group) parse(name string) {
 	case err != nil:
 		g.findings = syntaxFindings(name, g.text, err)
 	case len(docs) > 1:
-		g.findings = []diag.Finding{{Position: diag.Position{File: name, Line: docs[1].Line, Column: 1}, Code: "syntax",
-			Text: "a second document starts here; the file is one document", Fix: `remove the line "---"`}}
+		g.findings = []diag.Finding{{
+			Position: diag.Position{File: name, Line: docs[1].Line, Column: 1}, Code: "syntax",
+			Text: "a second document starts here; the file is one document", Fix: `remove the line "---"`,
+		}}
 	case len(docs) == 1 && len(docs[0].Content) == 1:
 		g.node = docs[0].Content[0]
 		move(g.node, g.line)
@@ -417,12 +420,7 @@ func hasAlias(n *yaml.Node) bool {
 	if n.Kind == yaml.AliasNode {
 		return true
 	}
-	for _, c := range n.Content {
-		if hasAlias(c) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(n.Content, hasAlias)
 }
 
 func internal(name string, r any) diag.Finding {

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -103,9 +104,7 @@ func TestLoaderKeepsUnchangedPieces(t *testing.T) {
 		t.Fatal("not cut")
 	}
 	kept := make(map[string]*yaml.Node)
-	for k, n := range l.pieces {
-		kept[k] = n
-	}
+	maps.Copy(kept, l.pieces)
 	after := []byte(strings.Replace(string(before), "/service77/", "/other/", 1))
 	after = bytes.Replace(after, []byte("  - match: GET /service1500/"), []byte("  - match: GET /new\n    to: a\n  - match: GET /service1500/"), 1)
 	if !agree(t, l, after) {

@@ -34,7 +34,7 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value) {
 	if x.changed {
 		tag = "" // what it stands for decides, quoted or not
 	}
-	switch v.Kind() { //nolint:exhaustive // the other kinds are no scalars
+	switch v.Kind() {
 	case reflect.String:
 		if tag == "!!bool" {
 			d.fault(n, "type", n.Value+" is a boolean, not text", `write "`+n.Value+`" in quotes`)
@@ -89,7 +89,7 @@ func (d *decoder) integer(n *yaml.Node, text, tag string, v reflect.Value) {
 		d.fault(n, "type", "the number is in quotes", "write "+text+" without quotes")
 		return
 	case err == nil && len(digits) > 1 && digits[0] == '0':
-		d.fault(n, "value", fmt.Sprintf("%s starts with 0; some readers take it as octal", text), "write "+strconv.FormatInt(i, 10))
+		d.fault(n, "value", text+" starts with 0; some readers take it as octal", "write "+strconv.FormatInt(i, 10))
 		return
 	case err != nil:
 		fix := "write a whole number in decimal digits"

@@ -8,7 +8,7 @@ import (
 //go:generate go test . -run ^TestGenerated -update
 
 //go:embed schema.json
-var schema []byte //nolint:gochecknoglobals // embedded text, read only
+var schema []byte
 
 // Schema is the JSON Schema (draft 2020-12) of the file, for editors. It is
 // generated from the Configs of the packages and the comments of their fields.

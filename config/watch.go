@@ -103,8 +103,8 @@ func (s *sight) follow() {
 		}
 		path = next
 	}
-	if real, err := filepath.EvalSymlinks(s.path); err == nil {
-		want[filepath.Dir(real)] = true
+	if target, err := filepath.EvalSymlinks(s.path); err == nil {
+		want[filepath.Dir(target)] = true
 	}
 	for folder := range want {
 		// A folder that was removed and made again has lost its watch; adding

@@ -118,8 +118,7 @@ func Flatten(err error) []*FieldError {
 	}
 	// An error wrapped around field errors adds words but would hide their
 	// places: the places are worth more.
-	var inner *FieldError
-	if errors.As(err, &inner) {
+	if _, ok := errors.AsType[*FieldError](err); ok {
 		return Flatten(errors.Unwrap(err))
 	}
 	return []*FieldError{{Text: err.Error()}}

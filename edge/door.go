@@ -42,10 +42,10 @@ func (s *Server) openDoor(f *front) (*door, error) {
 	}
 	d := &door{s: s, name: f.name, addr: f.addr, ln: ln}
 	if a, ok := ln.Addr().(*net.TCPAddr); ok {
-		d.port = uint16(a.Port) //nolint:gosec // a port fits
+		d.port = uint16(a.Port)
 	}
 	if f.cfg.HTTP3 {
-		listen := net.ListenPacket //nolint:noctx // a local socket
+		listen := net.ListenPacket
 		if s.ListenPacket != nil {
 			listen = s.ListenPacket
 		}

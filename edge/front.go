@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/maru-msa/maru/diag"
@@ -108,7 +109,7 @@ func bindAddress(name, address string) (string, error) {
 	if err != nil {
 		return "", diag.At("", "%q is not host:port", address).WithFix(`write for example "127.0.0.1:8080" or ":8080"`)
 	}
-	if _, err := net.LookupPort("tcp", port); err != nil {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return "", diag.At("", "%q is not a port", port).WithFix("write a number from 1 to 65535")
 	}
 	if host == "" && name != "public" {

@@ -98,7 +98,7 @@ func (h *Inherited) take(network, address string) *os.File {
 	for i, s := range h.Sockets {
 		if s.Network == network && (s.Address == address || s.Bound == address) {
 			h.Sockets = append(h.Sockets[:i:i], h.Sockets[i+1:]...)
-			return os.NewFile(uintptr(s.FD), network+" "+address) //nolint:gosec // a descriptor is small
+			return os.NewFile(uintptr(s.FD), network+" "+address)
 		}
 	}
 	return nil

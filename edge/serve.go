@@ -25,8 +25,7 @@ func (f *front) answer(r *message.Request) *message.Response {
 
 // render turns an error into the client's answer and remembers the cause for the log.
 func (f *front) render(r *message.Request, err error) *message.Response {
-	var ref *http1.Refusal
-	if errors.As(err, &ref) {
+	if ref, ok := errors.AsType[*http1.Refusal](err); ok {
 		err = problem.Wrap(err, ref.Status, ref.Reason, "the message was refused")
 	}
 	if errors.Is(err, message.ErrClientGone) {
@@ -130,9 +129,7 @@ func (rt *Runtime) call(c *cluster) filter.Func {
 		}
 		r.X.Mark(message.PhaseFilters)
 		if !r.X.Forwarded {
-			if err := rt.stamp(r); err != nil {
-				return nil, err
-			}
+			rt.stamp(r)
 		}
 		return c.Do(r)
 	}
@@ -140,18 +137,17 @@ func (rt *Runtime) call(c *cluster) filter.Func {
 
 // stamp adds maru's own fields, once per request, after everything a client
 // could have nominated for removal is gone.
-func (rt *Runtime) stamp(r *message.Request) error {
+func (rt *Runtime) stamp(r *message.Request) {
 	r.X.Forwarded = true
 	f := rt.listeners[r.X.Listener]
 	if f == nil { // a request that no listener took: a mirror, a view
-		return nil
+		return
 	}
 	f.trust.stamp(r)
 	writeTrace(r)
 	if f.via != "" {
 		r.Header.AppendID(message.Via, f.via)
 	}
-	return nil
 }
 
 const maxHops = 10

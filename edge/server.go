@@ -185,7 +185,7 @@ func (s *Server) accept(d *door) {
 		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS) {
 			s.Env.Log.Error("accept: out of resources, waiting", "listener", d.name, "error", err)
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // nothing tells when a descriptor is free
 	}
 }
 

@@ -23,15 +23,15 @@ func startTrace(r *message.Request) {
 	}
 	*t = message.Trace{Flags: 1}
 	for t.ID == [16]byte{} {
-		binary.LittleEndian.PutUint64(t.ID[:8], rand.Uint64())
-		binary.LittleEndian.PutUint64(t.ID[8:], rand.Uint64())
+		binary.LittleEndian.PutUint64(t.ID[:8], rand.Uint64()) //nolint:gosec // an id, not a secret
+		binary.LittleEndian.PutUint64(t.ID[8:], rand.Uint64()) //nolint:gosec // an id, not a secret
 	}
 	newSpan(t)
 }
 
 func newSpan(t *message.Trace) {
 	for t.Span == [8]byte{} {
-		binary.LittleEndian.PutUint64(t.Span[:], rand.Uint64())
+		binary.LittleEndian.PutUint64(t.Span[:], rand.Uint64()) //nolint:gosec // an id, not a secret
 	}
 }
 

@@ -3,6 +3,7 @@ package edge
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -85,11 +86,11 @@ const maxForwarded = 32
 func (t *trust) walk(r *message.Request, peer netip.Addr) netip.Addr {
 	client, seen := peer, 0
 	fields := r.Header.Fields()
-	for i := len(fields) - 1; i >= 0; i-- {
-		if fields[i].ID != message.XForwardedFor {
+	for _, field := range slices.Backward(fields) {
+		if field.ID != message.XForwardedFor {
 			continue
 		}
-		rest := fields[i].Value
+		rest := field.Value
 		for rest != "" {
 			var entry string
 			if at := strings.LastIndexByte(rest, ','); at >= 0 {

@@ -90,8 +90,7 @@ func bufferRequest(r *message.Request, limit int64) error {
 
 // bodyError makes a problem of a request body that broke off, unless it is one.
 func bodyError(err error) error {
-	var p *problem.Error
-	if errors.As(err, &p) {
+	if _, ok := errors.AsType[*problem.Error](err); ok {
 		return err
 	}
 	return problem.Wrap(err, 400, "body_aborted", "the body ended before its end")
@@ -122,8 +121,7 @@ func bufferResponse(r *message.Request, resp *message.Response, limit int64) (*m
 		if errors.Is(err, message.ErrTooLarge) {
 			return nil, large
 		}
-		var p *problem.Error
-		if errors.As(err, &p) {
+		if _, ok := errors.AsType[*problem.Error](err); ok {
 			return nil, err
 		}
 		if cause := r.X.Err(); cause != nil {

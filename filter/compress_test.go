@@ -27,7 +27,7 @@ func build(t testing.TB, c Config, next Func) Func {
 }
 
 // ask makes a request; fields are "Name: value".
-func ask(method, path string, fields ...string) *message.Request {
+func ask(method, path string, fields ...string) *message.Request { //nolint:unparam // not only for these tests
 	r := message.NewRequest()
 	r.Method, r.Scheme, r.Authority, r.Host, r.Proto = method, "http", "example.com", "example.com", message.HTTP11
 	r.Path, r.Query, r.HasQuery = strings.Cut(path, "?")
@@ -159,44 +159,48 @@ func TestCompressNegotiation(t *testing.T) {
 		{"", ""},
 		{"-", ""}, // no field
 	} {
-		t.Run(c.accept, func(t *testing.T) {
-			f := build(t, &Compress{}, func(*message.Request) (*message.Response, error) {
-				return answer(200, text, "Content-Type: text/plain; charset=utf-8", `ETag: "abc"`, "Accept-Ranges: bytes", "Content-Digest: x=:y:"), nil
-			})
-			req := ask("GET", "/")
-			if c.accept != "-" {
-				req.Header.AppendID(message.AcceptEncoding, c.accept)
-			}
-			resp, err := f(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Release()
-			if got := resp.Header.Get("Vary"); got != "Accept-Encoding" {
-				t.Errorf("Vary %q: every eligible response has it", got)
-			}
-			if got := resp.Header.Get("Content-Encoding"); got != c.want {
-				t.Fatalf("coding %q, want %q", got, c.want)
-			}
-			tag, ranges, digest := `"abc"`, "bytes", "x=:y:"
-			if c.want != "" {
-				tag, ranges, digest = `"abc--`+c.want+`"`, "", ""
-			}
-			if got := resp.Header.Get("ETag"); got != tag {
-				t.Errorf("ETag %s, want %s", got, tag)
-			}
-			if resp.Header.Get("Accept-Ranges") != ranges || resp.Header.Get("Content-Digest") != digest {
-				t.Error("Accept-Ranges or Content-Digest is about other bytes")
-			}
-			length := resp.Length
-			body := readBody(t, resp.Body)
-			if length != int64(len(body)) {
-				t.Errorf("length %d of %d bytes: a small body has a known size", length, len(body))
-			}
-			if decoded(t, c.want, body) != text {
-				t.Error("the body changed")
-			}
-		})
+		t.Run(c.accept, func(t *testing.T) { negotiated(t, text, c.accept, c.want) })
+	}
+}
+
+// negotiated sends one Accept-Encoding ("-" is none) and looks at the answer.
+func negotiated(t *testing.T, text, accept, want string) {
+	t.Helper()
+	f := build(t, &Compress{}, func(*message.Request) (*message.Response, error) {
+		return answer(200, text, "Content-Type: text/plain; charset=utf-8", `ETag: "abc"`, "Accept-Ranges: bytes", "Content-Digest: x=:y:"), nil
+	})
+	req := ask("GET", "/")
+	if accept != "-" {
+		req.Header.AppendID(message.AcceptEncoding, accept)
+	}
+	resp, err := f(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Release()
+	if got := resp.Header.Get("Vary"); got != "Accept-Encoding" {
+		t.Errorf("Vary %q: every eligible response has it", got)
+	}
+	if got := resp.Header.Get("Content-Encoding"); got != want {
+		t.Fatalf("coding %q, want %q", got, want)
+	}
+	tag, ranges, digest := `"abc"`, "bytes", "x=:y:"
+	if want != "" {
+		tag, ranges, digest = `"abc--`+want+`"`, "", ""
+	}
+	if got := resp.Header.Get("ETag"); got != tag {
+		t.Errorf("ETag %s, want %s", got, tag)
+	}
+	if resp.Header.Get("Accept-Ranges") != ranges || resp.Header.Get("Content-Digest") != digest {
+		t.Error("Accept-Ranges or Content-Digest is about other bytes")
+	}
+	length := resp.Length
+	body := readBody(t, resp.Body)
+	if length != int64(len(body)) {
+		t.Errorf("length %d of %d bytes: a small body has a known size", length, len(body))
+	}
+	if decoded(t, want, body) != text {
+		t.Error("the body changed")
 	}
 }
 

@@ -41,8 +41,10 @@ const (
 
 // Filter makes the filter.
 func (c *Decompress) Filter(env Env) (Filter, error) {
-	d := &decompressor{request: c.Request == nil || *c.Request, response: c.Response,
-		limit: decompressLimit, ratio: decompressRatio, count: env.Count}
+	d := &decompressor{
+		request: c.Request == nil || *c.Request, response: c.Response,
+		limit: decompressLimit, ratio: decompressRatio, count: env.Count,
+	}
 	var errs []error
 	if c.Limit != nil {
 		if d.limit = int64(*c.Limit); d.limit < 1 {

@@ -216,7 +216,7 @@ func (e *errorPages) replaceAnswer(r *message.Request, old *message.Response) (*
 	p := problem.New(old.Status, "service_error", "")
 	content, contentType, bad := page.make(r, p, e.now().Add(pageTime))
 	if bad != nil { // the service's own page is better than a failed one
-		return old, nil
+		return old, nil //nolint:nilerr // see above
 	}
 	resp := message.NewResponse(old.Status)
 	resp.Close = old.Close

@@ -14,6 +14,7 @@ package filter
 import (
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/maru-msa/maru/message"
@@ -42,8 +43,8 @@ type Env struct {
 	Service func(name string) (Func, error)
 	// Keep gives a piece of state that survives a reload while key (the whole
 	// definition of its owner) stays the same: the state of the previous
-	// configuration, or what make returns. Nothing is started by it.
-	Keep func(key string, make func() any) any
+	// configuration, or what fresh returns. Nothing is started by it.
+	Keep func(key string, fresh func() any) any
 	// Log is for operators; a filter logs only what nobody else will.
 	Log *slog.Logger
 	// Secret derives a key of 32 bytes for a purpose, stable over restarts
@@ -66,14 +67,14 @@ func Bare() Env {
 		Secret:  func(string) []byte { return make([]byte, 32) },
 		Count:   func(string, string) {},
 		Now:     time.Now,
-		Float:   rand.Float64, //nolint:gosec // not for secrets
+		Float:   rand.Float64,
 	}
 }
 
 // Chain folds filters around last: the first one sees the request first.
 func Chain(last Func, filters ...Filter) Func {
-	for i := len(filters) - 1; i >= 0; i-- {
-		last = filters[i](last)
+	for _, filter := range slices.Backward(filters) {
+		last = filter(last)
 	}
 	return last
 }

@@ -266,7 +266,7 @@ func (s *fileServer) open(name string) (*os.File, fs.FileInfo, error) {
 	if err != nil {
 		return nil, nil, problem.Wrap(err, 404, "no_file", "there is no such file")
 	}
-	defer root.Close()
+	defer root.Close() //nolint:errcheck // it was only read
 	// Without O_NONBLOCK the open of a named pipe would wait for its writer.
 	file, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -256,8 +256,11 @@ func (p *player) serve(name string, r *message.Request) (*message.Response, erro
 		resp.Status, content = p.status, p.body
 	} else {
 		for _, f := range [][2]string{
-			{"Method", r.Method}, {"Path", r.Path}, {"Service", name},
-			{"Stripped", r.X.Stripped}, {"Count", strconv.Itoa(p.count)},
+			{"Method", r.Method},
+			{"Path", r.Path},
+			{"Service", name},
+			{"Stripped", r.X.Stripped},
+			{"Count", strconv.Itoa(p.count)},
 		} {
 			if f[1] != "" {
 				_ = h.Add("X-Seen-"+f[0], strings.Clone(f[1]))
@@ -315,7 +318,7 @@ func fill(dst reflect.Value, v any) error {
 		return fillList(dst, list)
 	}
 	text := fmt.Sprint(v)
-	if u, ok := dst.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](dst.Addr()); ok {
 		return u.UnmarshalText([]byte(text))
 	}
 	if dst.Type() == reflect.TypeFor[time.Duration]() {
@@ -335,7 +338,7 @@ func fill(dst reflect.Value, v any) error {
 }
 
 func fillList(dst reflect.Value, list []any) error {
-	if u, ok := dst.Addr().Interface().(interface{ UnmarshalList(list []string) error }); ok {
+	if u, ok := reflect.TypeAssert[interface{ UnmarshalList(list []string) error }](dst.Addr()); ok {
 		var words []string
 		for _, v := range list {
 			words = append(words, fmt.Sprint(v))
@@ -369,7 +372,8 @@ func fillMap(dst reflect.Value, m map[string]any) error {
 	case reflect.Struct:
 		for k, v := range m {
 			i := 0
-			for ; i < dst.NumField() && dst.Type().Field(i).Tag.Get("yaml") != k; i++ {
+			for i < dst.NumField() && dst.Type().Field(i).Tag.Get("yaml") != k {
+				i++
 			}
 			if i == dst.NumField() {
 				return fmt.Errorf("%s has no key %q", dst.Type(), k)

@@ -189,7 +189,7 @@ func assign(variants []variant, weights []int, sum int) []uint8 {
 				break
 			}
 			if table[k] == 0 {
-				table[k] = uint8(i) //nolint:gosec // below maxVariants
+				table[k] = uint8(i)
 				want--
 			}
 		}
@@ -198,7 +198,7 @@ func assign(variants []variant, weights []int, sum int) []uint8 {
 		last := uint8(0)
 		for i := range weights {
 			if weights[i] > 0 {
-				last = uint8(i) //nolint:gosec // below maxVariants
+				last = uint8(i)
 			}
 		}
 		for k := range table {

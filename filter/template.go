@@ -182,7 +182,7 @@ func (f *faults) placeholder(path, word string, withProblem bool) (part, bool) {
 	if typ != "" {
 		f.oneOf(path, typ, "int", "number", "bool")
 	}
-	return part{source: srcMethod + source(i), typ: typ}, true //nolint:gosec // i is below 13
+	return part{source: srcMethod + source(i), typ: typ}, true
 }
 
 // constant gives the text of a template without placeholders.

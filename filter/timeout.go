@@ -32,22 +32,7 @@ func (c *Timeout) UnmarshalText(text []byte) error {
 
 // Filter is the constructor.
 func (c *Timeout) Filter(env Env) (Filter, error) {
-	var f faults
-	for _, d := range []struct {
-		path string
-		d    time.Duration
-	}{{"total", c.Total}, {"try", c.Try}, {"idle", c.Idle}} {
-		if d.d < 0 || d.d > 0 && d.d < time.Millisecond {
-			f.at(d.path, "%v is too short to be meant", d.d).WithFix("write a time with its unit, such as 800ms or 10s")
-		}
-	}
-	if c.Total == 0 && c.Try == 0 && c.Idle == 0 {
-		f.at("", "timeout sets nothing").WithFix("write timeout: 5s, or total, try or idle")
-	}
-	if c.Total > 0 && c.Try > c.Total {
-		f.at("try", "a try of %v can't fit into a total of %v", c.Try, c.Total).WithFix("make try shorter than total")
-	}
-	if err := f.join(); err != nil {
+	if err := c.check(); err != nil {
 		return nil, err
 	}
 	total, try, idle := c.Total, c.Try, c.Idle
@@ -73,6 +58,26 @@ func (c *Timeout) Filter(env Env) (Filter, error) {
 			return next(r)
 		}
 	}, nil
+}
+
+// check finds times that can't be meant.
+func (c *Timeout) check() error {
+	var f faults
+	for _, d := range []struct {
+		path string
+		d    time.Duration
+	}{{"total", c.Total}, {"try", c.Try}, {"idle", c.Idle}} {
+		if d.d < 0 || d.d > 0 && d.d < time.Millisecond {
+			f.at(d.path, "%v is too short to be meant", d.d).WithFix("write a time with its unit, such as 800ms or 10s")
+		}
+	}
+	if c.Total == 0 && c.Try == 0 && c.Idle == 0 {
+		f.at("", "timeout sets nothing").WithFix("write timeout: 5s, or total, try or idle")
+	}
+	if c.Total > 0 && c.Try > c.Total {
+		f.at("try", "a try of %v can't fit into a total of %v", c.Try, c.Total).WithFix("make try shorter than total")
+	}
+	return f.join()
 }
 
 // shorter gives the shorter of two times, of which 0 means none.

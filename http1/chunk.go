@@ -303,7 +303,8 @@ func droppedPrefix(name string) bool {
 	return false
 }
 
-var ( //nolint:gochecknoglobals // read-only table
+//nolint:gochecknoglobals // read-only tables
+var (
 	// forbiddenTrailers frame or route the message (RFC 9110 §6.5.1).
 	forbiddenTrailers = setOf(message.TransferEncoding, message.ContentLength, message.Host, message.Trailer)
 

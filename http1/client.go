@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -163,8 +164,7 @@ func (c *ClientConn) failed(r *message.Request, err error) error {
 	cause := r.X.Err()
 	ce := &ConnError{Op: "read", Sent: c.sent, GotByte: c.in.w > c.in.r, Replay: c.upload == nil, Err: err}
 	ce.Timeout = errors.Is(err, errTimeout)
-	var we *writeError
-	if errors.As(err, &we) {
+	if we, ok := errors.AsType[*writeError](err); ok {
 		ce.Op, ce.Err = "write", we.err
 	}
 	c.spoilt.Store(true)
@@ -177,8 +177,7 @@ func (c *ClientConn) failed(r *message.Request, err error) error {
 	case errors.As(err, &ref):
 		return err
 	}
-	var be *bodyError
-	if errors.As(err, &be) {
+	if be, ok := errors.AsType[*bodyError](err); ok {
 		return be.err
 	}
 	return ce
@@ -263,8 +262,7 @@ func (c *ClientConn) startUpload(r *message.Request) {
 // cutUpload ends the sending side after a body that could not be completed.
 func (c *ClientConn) cutUpload(err error) {
 	c.spoilt.Store(true)
-	var be *bodyError
-	if errors.As(err, &be) {
+	if _, ok := errors.AsType[*bodyError](err); ok {
 		_ = c.conn.SetDeadline(longAgo)
 		return
 	}
@@ -286,7 +284,7 @@ func (c *ClientConn) endUpload() {
 		c.spoilt.Store(true)
 		_ = c.ownUpload.Close()
 		_ = c.conn.SetWriteDeadline(longAgo)
-		<-c.upload
+		<-c.upload // the exchange has failed already
 	}
 	c.upload, c.ownUpload = nil, nil
 }
@@ -395,12 +393,7 @@ func (c *ClientConn) readHead(r *message.Request) error {
 }
 
 func hasLF(b []byte) bool {
-	for i := range b {
-		if b[i] == '\n' {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(b, '\n')
 }
 
 // begin turns the parsed head into the response that RoundTrip returns.

@@ -18,8 +18,7 @@ type verdict struct {
 }
 
 func judge(ok bool, size int, err error) verdict {
-	var ref *Refusal
-	if errors.As(err, &ref) {
+	if ref, ok := errors.AsType[*Refusal](err); ok {
 		return verdict{reason: ref.Reason, status: ref.Status}
 	}
 	return verdict{ok: ok, size: size}

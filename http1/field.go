@@ -173,7 +173,8 @@ func setOf(ids ...message.ID) (s idSet) {
 
 func (s *idSet) has(id message.ID) bool { return s[id>>6]&(1<<(id&63)) != 0 }
 
-var ( //nolint:gochecknoglobals // read-only table
+//nolint:gochecknoglobals // read-only tables
+var (
 	// singletons may stand once in a head.
 	singletons = setOf(message.Authorization, message.ContentType, message.MaxForwards, message.Expect)
 

@@ -76,7 +76,8 @@ func protectedName(m string) bool {
 	return len(m) >= len(prefix) && foldEqual(m[:len(prefix)], prefix)
 }
 
-var ( //nolint:gochecknoglobals // read-only table
+//nolint:gochecknoglobals // read-only tables
+var (
 	// hopNames are removed whatever Connection says (RFC 9110 §7.6.1).
 	hopNames = setOf(message.Connection, message.ProxyConnection, message.KeepAlive, message.TE, message.TransferEncoding,
 		message.Upgrade, message.HTTP2Settings, message.ProxyAuthenticate, message.ProxyAuthorization, message.ProxyAuthenticationInfo)

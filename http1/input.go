@@ -21,7 +21,8 @@ const (
 	largeBlock = 32 << 10 // streamed bodies
 )
 
-var ( //nolint:gochecknoglobals // pools are shared by their nature
+//nolint:gochecknoglobals // pools are shared by their nature
+var (
 	smallBlocks = sync.Pool{New: func() any { return &block{make([]byte, smallBlock)} }}
 	largeBlocks = sync.Pool{New: func() any { return &block{make([]byte, largeBlock)} }}
 )
@@ -150,9 +151,9 @@ func (in *input) awaitRead(fd uintptr) bool {
 	for {
 		n, err := syscall.Read(int(fd), blk.b)
 		switch {
-		case err == syscall.EINTR: //nolint:errorlint // a bare errno
+		case err == syscall.EINTR:
 			continue
-		case err == syscall.EAGAIN: //nolint:errorlint // a bare errno
+		case err == syscall.EAGAIN:
 			blk.give()
 			return false
 		case n > 0:

@@ -36,7 +36,7 @@ func (o *output) init(c net.Conn, d *Watchdog, who expirer) {
 }
 
 // room takes the block, of at least n bytes.
-func (o *output) room(n int) {
+func (o *output) room(n int) { //nolint:unparam // a body may ask for a large one
 	if o.blk == nil {
 		o.blk = takeBlock(n)
 		o.buf = o.blk.b[:0]

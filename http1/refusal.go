@@ -97,7 +97,8 @@ const (
 	ReasonBodyTimeout          = "body_timeout"
 )
 
-var ( //nolint:gochecknoglobals // read-only table
+//nolint:gochecknoglobals // read-only tables
+var (
 	refuseTargetTooLong        = refuse(414, ReasonTargetTooLong, "the request line is longer than the limit")
 	refuseMethodTooLong        = refuse(501, ReasonMethodTooLong, "the method is longer than 32 bytes")
 	refuseHeadTooLarge         = refuse(431, ReasonHeadTooLarge, "the request head is larger than the limit")

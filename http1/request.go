@@ -271,7 +271,7 @@ func validUpgrade(v string) string {
 // trailer (RFC 9110 §6.5.1): framing, routing, and what Connection nominated.
 func judgeAnnounced(h *message.Header) *Refusal {
 	var noms nominations
-	noms.collect(h)
+	_ = noms.collect(h) // refused before
 	for _, f := range h.Fields() {
 		if f.ID != message.Trailer {
 			continue

@@ -37,7 +37,7 @@ func parseRequestLine(buf []byte, pos int, r *message.Request, st *requestState,
 	}
 	end := len(line) - len(version) - 1
 	if i == 0 || i > maxMethod || i+1 >= end || line[i] != ' ' || line[end] != ' ' {
-		return 0, requestLineFault(line, pos)
+		return 0, requestLineFault(line)
 	}
 	switch string(line[end+1:]) {
 	case version:
@@ -45,18 +45,18 @@ func parseRequestLine(buf []byte, pos int, r *message.Request, st *requestState,
 	case "HTTP/1.0":
 		r.Proto = message.HTTP10
 	default:
-		return 0, requestLineFault(line, pos)
+		return 0, requestLineFault(line)
 	}
 	target := line[i+1 : end]
 	if ref := parseMethod(line[:i], r, st, lim); ref != nil {
 		if bytes.IndexByte(target, ' ') >= 0 || hasControl(line) {
-			return 0, requestLineFault(line, pos)
+			return 0, requestLineFault(line)
 		}
 		return 0, ref
 	}
 	if ref := parseTarget(target, r, st); ref != nil {
 		if bytes.IndexByte(target, ' ') >= 0 || hasControl(line) {
-			return 0, requestLineFault(line, pos)
+			return 0, requestLineFault(line)
 		}
 		return 0, ref
 	}
@@ -69,12 +69,12 @@ func hasControl(line []byte) bool { return bytes.ContainsAny(line, "\r\t") }
 
 // requestLineFault says what is wrong with a complete request line whose parts
 // are not in their places. It is never nil.
-func requestLineFault(line []byte, pos int) *Refusal {
+func requestLineFault(line []byte) *Refusal {
 	if bytes.IndexByte(line, '\r') >= 0 {
 		return refuseBareCR
 	}
 	if len(line) == 0 {
-		return refuseLeadingLines // the first one was skipped: pos is behind it
+		return refuseLeadingLines // the first one was skipped
 	}
 	first := bytes.IndexByte(line, ' ')
 	last := bytes.LastIndexByte(line, ' ')

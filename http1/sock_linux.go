@@ -34,7 +34,7 @@ func quiet(raw syscall.RawConn) bool {
 	err := raw.Control(func(fd uintptr) {
 		var b [1]byte
 		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		still = err == unix.EAGAIN //nolint:errorlint // a bare errno
+		still = err == unix.EAGAIN
 	})
 	return err == nil && still
 }
@@ -42,7 +42,7 @@ func quiet(raw syscall.RawConn) bool {
 // hungUp tells whether the peer closed its side, even when bytes before the end
 // are unread.
 func hungUp(fd uintptr) bool {
-	p := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}} //nolint:gosec // a descriptor fits
+	p := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 	n, err := unix.Poll(p[:], 0)
 	return err == nil && n > 0 && p[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
 }

@@ -134,16 +134,16 @@ func hexValues() (t [256]byte) {
 // parseAbsolute parses "http://authority/path?query" (RFC 9112 §3.2.2). The
 // scheme must be the transport's: who is in front decided by it.
 func parseAbsolute(b []byte, r *message.Request, st *requestState) *Refusal {
-	sep := bytes.Index(b, []byte("://"))
-	if sep < 0 {
+	before, after, ok := bytes.Cut(b, []byte("://"))
+	if !ok {
 		return refuseTargetForm
 	}
-	scheme := message.View(b[:sep])
+	scheme := message.View(before)
 	secure := foldEqual(scheme, "https")
 	if !secure && !foldEqual(scheme, "http") || r.Scheme != "" && secure != (r.Scheme == "https") {
 		return refuseTargetForm
 	}
-	rest := b[sep+3:]
+	rest := after
 	end := 0
 	for end < len(rest) && rest[end] != '/' && rest[end] != '?' {
 		end++

@@ -67,7 +67,9 @@ func (l *Listener) Close() error {
 	for {
 		select {
 		case c := <-l.queue:
-			_ = c.(*Conn).Reset()
+			if conn, ok := c.(*Conn); ok {
+				_ = conn.Reset()
+			}
 		default:
 			return nil
 		}

@@ -1,7 +1,6 @@
 package memnet_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -35,7 +34,7 @@ func TestDialAccept(t *testing.T) {
 		_ = c.Close()
 		got <- string(b)
 	}()
-	c, err := l.DialContext(context.Background(), "tcp", "a:1")
+	c, err := l.DialContext(t.Context(), "tcp", "a:1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +48,7 @@ func TestDialAccept(t *testing.T) {
 		t.Fatalf("server read %q", s)
 	}
 	_ = l.Close()
-	if _, err := l.Dial(context.Background()); !errors.Is(err, syscall.ECONNREFUSED) {
+	if _, err := l.Dial(t.Context()); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Fatalf("dial of a closed listener: %v", err)
 	}
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
@@ -111,7 +110,7 @@ func TestDeadlines(t *testing.T) {
 		}
 		_ = c.SetDeadline(time.Time{})
 		go func() {
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) //nolint:forbidigo // the bubble's clock
 			_ = c.SetReadDeadline(time.Now().Add(-1))
 		}()
 		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {

@@ -8,6 +8,7 @@ package problem
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -41,7 +42,7 @@ type Field struct{ Name, Value string }
 func With(err error, fields ...Field) *Error {
 	p := Of(err)
 	q := *p
-	q.Fields = append(p.Fields[:len(p.Fields):len(p.Fields)], fields...)
+	q.Fields = append(slices.Clip(p.Fields), fields...)
 	return &q
 }
 
@@ -58,8 +59,7 @@ func Wrap(cause error, status int, reason, detail string) *Error {
 // Of finds the problem in err's chain. Any other error becomes a 500
 // "internal" with err as its cause, so that nothing inner reaches a client.
 func Of(err error) *Error {
-	var p *Error
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*Error](err); ok {
 		return p
 	}
 	return &Error{Status: 500, Reason: "internal", Detail: "something went wrong inside the gateway", Cause: err}

@@ -26,6 +26,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -165,12 +166,7 @@ func (w *Want) Check(got *Response) []string {
 
 func matchesOne(expr string, list []string) bool {
 	re := regexp.MustCompile(expr) // Parse compiled it before
-	for _, s := range list {
-		if re.MatchString(s) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(list, re.MatchString)
 }
 
 func values(list []Field, name string) []string {
@@ -184,12 +180,7 @@ func values(list []Field, name string) []string {
 }
 
 func hasString(list []string, s string) bool {
-	for _, have := range list {
-		if have == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, s)
 }
 
 // Parse reads a script.

@@ -165,15 +165,15 @@ func (t *Recorder) Done(r *message.Request, p *message.Response, err error) {
 	}
 	c.add(x.Shard, 1)
 	if x.Sent > 0 {
-		rt.sent.add(x.Shard, uint64(x.Sent)) //nolint:gosec // not negative
+		rt.sent.add(x.Shard, uint64(x.Sent))
 	}
 	if x.Received > 0 {
-		rt.received.add(x.Shard, uint64(x.Received)) //nolint:gosec // not negative
+		rt.received.add(x.Shard, uint64(x.Received))
 	}
 	if x.Service != "" {
 		s := t.services.get(x.Service)
 		s.requests[class].add(x.Shard, 1)
-		s.attempts.add(x.Shard, uint64(max(x.Attempts, 0))) //nolint:gosec // not negative
+		s.attempts.add(x.Shard, uint64(max(x.Attempts, 0)))
 		if p.Status != 101 {
 			s.latency.add(x.Shard, x.Phases[message.PhaseDone]-x.Phases[message.PhaseFilters])
 		}
@@ -217,5 +217,5 @@ func (h *histogram) add(shard uint32, d time.Duration) {
 		i++
 	}
 	h.buckets[i].add(shard, 1)
-	h.sum.add(shard, uint64(d)) //nolint:gosec // not negative
+	h.sum.add(shard, uint64(d))
 }

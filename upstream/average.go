@@ -36,7 +36,7 @@ func decay(from, to uint32) float32 {
 func pack(v float32, sec uint32) uint64 { return uint64(math.Float32bits(v))<<32 | uint64(sec) }
 
 func unpack(w uint64) (v float32, sec uint32) {
-	return math.Float32frombits(uint32(w >> 32)), uint32(w) //nolint:gosec // the two halves
+	return math.Float32frombits(uint32(w >> 32)), uint32(w)
 }
 
 // latency is a peak-sensitive moving average in nanoseconds: a sample above it
@@ -125,5 +125,5 @@ func second(sinceBorn time.Duration) uint32 {
 	if sinceBorn < 0 {
 		return 1
 	}
-	return uint32(sinceBorn/time.Second) + 1 //nolint:gosec // 136 years
+	return uint32(sinceBorn/time.Second) + 1
 }

@@ -147,7 +147,7 @@ func (e Env) withDefaults() Env { //nolint:gocritic // the copy is the point
 		e.Now = time.Now
 	}
 	if e.Float == nil {
-		e.Float = mathrand.Float64 //nolint:gosec // not for secrets
+		e.Float = mathrand.Float64
 	}
 	if e.Secret == nil {
 		key := make([]byte, 32)
@@ -166,7 +166,7 @@ func (c *Config) static() []Addr {
 	}
 	var addrs []Addr
 	for _, e := range c.URLs {
-		addrs = append(addrs, Addr{URL: e.URL, Zone: e.Zone, Weight: e.Weight, Meta: e.Meta})
+		addrs = append(addrs, Addr(e))
 	}
 	return addrs
 }
@@ -294,7 +294,7 @@ func (c *Cluster) Set(addrs []Addr) error {
 		if e == nil {
 			e = c.newEndpoint(t, c.isFilled())
 		}
-		e.describe(addrs[i])
+		e.describe(addrs[i]) //nolint:gosec // there is a target for each address
 		all = append(all, e)
 	}
 	c.set.Store(c.newSet(all))
@@ -376,7 +376,7 @@ func (c *Cluster) Warm(ctx context.Context, n int) error {
 		if ep.h2 != nil || ep.pool.open.Load() > 0 || !ep.pool.reserve(int64(c.cfg.Connections.Max), false, c) {
 			continue
 		}
-		cn, err := c.connect(ep, r, time.Now())
+		cn, err := c.connect(ep, r, time.Now()) //nolint:contextcheck // it has its own time-outs
 		if err != nil {
 			continue
 		}

@@ -3,6 +3,7 @@ package upstream
 import (
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -619,7 +620,7 @@ func parseBy(s string) (by, error) {
 	name = strings.TrimSpace(name)
 	switch word {
 	case "":
-		return by{}, fmt.Errorf("hash needs to know by what")
+		return by{}, errors.New("hash needs to know by what")
 	case "client":
 		if name == "" {
 			return by{kind: byClient}, nil

@@ -219,9 +219,8 @@ func (c *Cluster) notConnected(r *message.Request, ep *Endpoint, err error, bega
 	}
 	c.lost(r, ep, err)
 	f := &failure{retry: retryConnect}
-	var de *dialError
 	op := "connect"
-	if errors.As(err, &de) {
+	if de, ok := errors.AsType[*dialError](err); ok {
 		op = de.op
 	}
 	switch {
@@ -245,8 +244,7 @@ func (c *Cluster) broken(r *message.Request, ep *Endpoint, err error, reused boo
 	if cause := r.X.Err(); cause != nil {
 		return &failure{Error: givenUp(cause)}
 	}
-	var ref *http1.Refusal
-	if errors.As(err, &ref) {
+	if ref, ok := errors.AsType[*http1.Refusal](err); ok {
 		if ref.Status < 500 { // the client's own body is at fault
 			p := problem.Wrap(err, ref.Status, ref.Reason, ref.Detail())
 			p.Close = true
@@ -303,8 +301,7 @@ func (c *Cluster) stale(r *message.Request, ce *http1.ConnError, idle time.Durat
 
 // givenUp is the problem of a cancelled exchange.
 func givenUp(cause error) *problem.Error {
-	var p *problem.Error
-	if errors.As(cause, &p) {
+	if p, ok := errors.AsType[*problem.Error](cause); ok {
 		return p
 	}
 	return problem.Wrap(cause, 499, "client_abort", "the client left before the answer")

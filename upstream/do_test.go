@@ -131,7 +131,7 @@ func cluster(t testing.TB, cfg Config, env Env) *Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { _ = c.Run(ctx); close(done) }()
 	t.Cleanup(func() { stop(); <-done })
@@ -209,43 +209,46 @@ func TestDoPlain(t *testing.T) {
 	}
 }
 
+// quietEndpoint answers every read with the same response. Its goroutines
+// allocate nothing, so that they do not count.
+func quietEndpoint(t *testing.T) EndpointConfig {
+	t.Helper()
+	quiet := func(w net.Conn) {
+		buf := make([]byte, 4096)
+		reply := []byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+		for {
+			if _, err := w.Read(buf); err != nil {
+				return
+			}
+			if _, err := w.Write(reply); err != nil {
+				return
+			}
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go quiet(c)
+		}
+	}()
+	return EndpointConfig{URL: "http://" + l.Addr().String()}
+}
+
 func TestDoAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector makes pools forget at random")
 	}
 	for _, balance := range []Balance{{}, {Kind: "round-robin"}, {Kind: "least-request"}, {Kind: "weighted"}, {Kind: "hash", By: "header X-Key"}} {
 		t.Run(balance.Kind, func(t *testing.T) {
-			// The answering goroutines allocate nothing either.
-			quiet := func(w net.Conn) {
-				buf := make([]byte, 4096)
-				reply := []byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
-				for {
-					if _, err := w.Read(buf); err != nil {
-						return
-					}
-					if _, err := w.Write(reply); err != nil {
-						return
-					}
-				}
-			}
-			var urls []EndpointConfig
-			for range 3 {
-				l, err := net.Listen("tcp", "127.0.0.1:0")
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { _ = l.Close() })
-				go func() {
-					for {
-						c, err := l.Accept()
-						if err != nil {
-							return
-						}
-						go quiet(c)
-					}
-				}()
-				urls = append(urls, EndpointConfig{URL: "http://" + l.Addr().String()})
-			}
+			urls := []EndpointConfig{quietEndpoint(t), quietEndpoint(t), quietEndpoint(t)}
 			c := cluster(t, Config{URLs: urls, Balance: balance, Sticky: &Sticky{Cookie: "s"}}, Env{})
 			r := request("GET", "/a")
 			_ = r.Header.Add("X-Key", "k")
@@ -947,8 +950,9 @@ func TestStdlibService(t *testing.T) {
 }
 
 func running(t *testing.T) *http1.Watchdog {
+	t.Helper()
 	w := http1.NewWatchdog()
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { _ = w.Run(ctx); close(done) }()
 	t.Cleanup(func() { stop(); <-done })

@@ -49,8 +49,8 @@ func newH2Pool(c *Cluster, ep *Endpoint) *h2pool {
 	p.t = &http2.Transport{
 		ConnPool:           p,
 		AllowHTTP:          true,
-		DisableCompression: true,                                  // bodies pass as they are
-		MaxHeaderListSize:  uint32(min(c.cfg.Limits.Head, 1<<30)), //nolint:gosec // bounded
+		DisableCompression: true, // bodies pass as they are
+		MaxHeaderListSize:  uint32(min(c.cfg.Limits.Head, 1<<30)),
 		IdleConnTimeout:    c.cfg.IdleTimeout,
 		WriteByteTimeout:   c.cfg.BodyIdle,
 	}
@@ -63,7 +63,7 @@ func (p *h2pool) GetClientConn(req *http.Request, _ string) (*http2.ClientConn, 
 	ctx := req.Context()
 	e, _ := ctx.Value(h2key{}).(*h2exchange)
 	for first := true; ; first = false {
-		cc, dial, err := p.reserve(time.Now())
+		cc, dial, err := p.reserve(time.Now()) //nolint:contextcheck // a dial is for all who wait
 		if err != nil {
 			return nil, err
 		}

@@ -104,7 +104,7 @@ func gateway(c *Cluster) http.Handler {
 			case <-done:
 			}
 		}()
-		resp, err := c.Do(r)
+		resp, err := c.Do(r) //nolint:contextcheck // cancelled by the goroutine above
 		if err != nil {
 			p := problem.Of(err)
 			w.WriteHeader(p.Status)
@@ -112,31 +112,36 @@ func gateway(c *Cluster) http.Handler {
 			return
 		}
 		defer resp.Release()
-		for _, f := range resp.Header.Fields() {
-			w.Header().Add(f.Name, f.Value)
-		}
-		w.WriteHeader(resp.Status)
-		if resp.Body == message.NoBody {
-			return // the head ends the stream: gRPC's trailers-only form
-		}
-		_ = http.NewResponseController(w).Flush()
-		buf := make([]byte, 4096)
-		for {
-			n, err := resp.Body.Read(buf)
-			_, _ = w.Write(buf[:n])
-			_ = http.NewResponseController(w).Flush()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				panic(http.ErrAbortHandler)
-			}
-		}
-		resp.MarkComplete()
-		for _, f := range resp.Trailer.Fields() {
-			w.Header().Add(http.TrailerPrefix+f.Name, f.Value)
-		}
+		pass(w, resp)
 	})
+}
+
+// pass writes a response as it comes.
+func pass(w http.ResponseWriter, resp *message.Response) {
+	for _, f := range resp.Header.Fields() {
+		w.Header().Add(f.Name, f.Value)
+	}
+	w.WriteHeader(resp.Status)
+	if resp.Body == message.NoBody {
+		return // the head ends the stream: gRPC's trailers-only form
+	}
+	_ = http.NewResponseController(w).Flush()
+	buf := make([]byte, 4096)
+	for {
+		n, err := resp.Body.Read(buf)
+		_, _ = w.Write(buf[:n])
+		_ = http.NewResponseController(w).Flush()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+	}
+	resp.MarkComplete()
+	for _, f := range resp.Trailer.Fields() {
+		w.Header().Add(http.TrailerPrefix+f.Name, f.Value)
+	}
 }
 
 // grpcThrough gives a client that reaches the interoperability service through

@@ -68,7 +68,7 @@ func (c *Cluster) try2(r *message.Request, ep *Endpoint, now time.Time) (*messag
 		return nil, &failure{Error: givenUp(err)}
 	}
 	e.startTimers(now)
-	res, err := ep.h2.t.RoundTrip(e.request())
+	res, err := ep.h2.t.RoundTrip(e.request()) //nolint:bodyclose // it becomes the message's body
 	e.stopHead()
 	if e.up != nil {
 		e.up.answered()
@@ -207,7 +207,7 @@ func h2header(h *message.Header) http.Header {
 		}
 		out[name] = values[len(values)-1 : len(values) : len(values)]
 	}
-	if _, ok := out["user-agent"]; !ok {
+	if _, ok := out["user-agent"]; !ok { //nolint:staticcheck // names are lower case here, as on the wire
 		out["user-agent"] = nil // keeps the transport from adding its own
 	}
 	return out

@@ -266,7 +266,7 @@ func (b *balancer) ring(eps []*Endpoint) Picker {
 		n := max(int(math.Round(e.Weight()/sum*float64(len(eps))*ringPoints)), 1)
 		h := hashString(e.target.key())
 		for k := range n {
-			points = append(points, point{mix(h + uint64(k)*0x9E3779B97F4A7C15), e}) //nolint:gosec // k is small
+			points = append(points, point{mix(h + uint64(k)*0x9E3779B97F4A7C15), e})
 		}
 	}
 	slices.SortFunc(points, func(x, y point) int {

@@ -66,7 +66,7 @@ func (p *pool) init() { p.shards = make([]shard, shardCount()) }
 // request per client connection, so it stays the same for that connection's life.
 func (p *pool) shardOf(r *message.Request) uint32 {
 	h := uint64(uintptr(unsafe.Pointer(r))) * 0x9E3779B97F4A7C15 //nolint:gosec // only hashed
-	return uint32(h>>32) & uint32(len(p.shards)-1)               //nolint:gosec // at most 63
+	return uint32(h>>32) & uint32(len(p.shards)-1)
 }
 
 // pop takes the newest idle connection of shard i, or one of another shard
@@ -79,7 +79,7 @@ func (p *pool) pop(i uint32) *conn {
 		p.idle.Add(-1)
 		return cn
 	}
-	mask := uint32(len(p.shards) - 1) //nolint:gosec // at most 63
+	mask := uint32(len(p.shards) - 1)
 	for k := uint32(1); k <= mask; k++ {
 		if cn := p.shards[(i+k)&mask].pop(false); cn != nil {
 			p.idle.Add(-1)

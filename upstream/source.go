@@ -135,7 +135,7 @@ func parseEndpoints(data []byte) ([]Addr, error) {
 		if e.Weight < 0 || e.Weight > maxWeight {
 			return nil, fmt.Errorf("endpoint %d: weight %d is not between 1 and %d", i+1, e.Weight, maxWeight)
 		}
-		addrs = append(addrs, Addr{URL: e.URL, Zone: e.Zone, Weight: e.Weight, Meta: e.Meta})
+		addrs = append(addrs, Addr(e))
 	}
 	return addrs, nil
 }

@@ -48,8 +48,7 @@ func run(args []string) int {
 	}
 	kctx, err := parser.Parse(args)
 	if err != nil {
-		var pe *kong.ParseError
-		if errors.As(err, &pe) {
+		if pe, ok := errors.AsType[*kong.ParseError](err); ok {
 			_ = pe.Context.PrintUsage(true)
 		}
 		fmt.Fprintln(os.Stderr, "maru:", err)

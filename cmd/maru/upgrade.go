@@ -121,12 +121,12 @@ func upgrade(server *edge.Server) (pid int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("make control socket: %w", err)
 	}
-	files := []uintptr{0, 1, 2, uintptr(pair[1])} //nolint:gosec // descriptors are small
+	files := []uintptr{0, 1, 2, uintptr(pair[1])}
 	given := make([]edge.Socket, len(sockets))
 	for i, s := range sockets {
 		given[i] = s
 		given[i].FD = len(files)
-		files = append(files, uintptr(s.FD)) //nolint:gosec // descriptors are small
+		files = append(files, uintptr(s.FD))
 	}
 	text, err := json.Marshal(given)
 	if err != nil {
@@ -134,11 +134,11 @@ func upgrade(server *edge.Server) (pid int, err error) {
 	}
 	// Descriptors go as they are: os/exec would switch the shared sockets to
 	// blocking mode under the running accept loops.
-	pid, err = syscall.ForkExec(path, os.Args, &syscall.ProcAttr{
+	pid, err = syscall.ForkExec(path, os.Args, &syscall.ProcAttr{ //nolint:gosec // the binary that we were started from
 		Env: append(os.Environ(), handoverVar+"="+string(text)), Files: files,
 	})
 	_ = syscall.Close(pair[1])
-	control := os.NewFile(uintptr(pair[0]), "control socket") //nolint:gosec // descriptors are small
+	control := os.NewFile(uintptr(pair[0]), "control socket")
 	defer func() { _ = control.Close() }()
 	if err != nil {
 		return 0, fmt.Errorf("start %s: %w", path, err)

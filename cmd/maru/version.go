@@ -7,12 +7,12 @@ import (
 )
 
 // version is set by a release build (-ldflags "-X main.version=v1.2.3").
-var version = "" //nolint:gochecknoglobals // the linker sets it
+var version = ""
 
 type versionCommand struct{}
 
 // Run prints one line.
-func (versionCommand) Run() error {
+func (versionCommand) Run() error { //nolint:unparam // kong asks for an error
 	fmt.Printf("maru %s %s %s/%s\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return nil
 }
