@@ -205,7 +205,8 @@ func newTLSPolicy(name string, cfg *TLSPolicy) (*tlsPolicy, error) {
 
 // readCAs reads the authorities in PEM files, and their bytes.
 func readCAs(files ...string) (*x509.CertPool, string, error) {
-	pool, all := x509.NewCertPool(), ""
+	pool := x509.NewCertPool()
+	var all strings.Builder
 	for _, file := range files {
 		text, err := os.ReadFile(file) //nolint:gosec // the operator names the file
 		if err != nil {
@@ -214,9 +215,9 @@ func readCAs(files ...string) (*x509.CertPool, string, error) {
 		if !pool.AppendCertsFromPEM(text) {
 			return nil, "", fmt.Errorf("%s holds no certificate in PEM form", file)
 		}
-		all += string(text)
+		all.Write(text)
 	}
-	return pool, all, nil
+	return pool, all.String(), nil
 }
 
 // prepare makes the configurations of crypto/tls.

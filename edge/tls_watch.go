@@ -45,7 +45,7 @@ func watchFiles(ctx context.Context, files []string, log *slog.Logger, changed f
 		case <-events:
 			settled.Reset(filesSettle)
 			continue
-		case <-faults:
+		case <-faults: //nolint:errcheck // an overflow: look
 		case <-look.C:
 		case <-settled.C:
 		}

@@ -284,7 +284,7 @@ func (c *ClientConn) endUpload() {
 		c.spoilt.Store(true)
 		_ = c.ownUpload.Close()
 		_ = c.conn.SetWriteDeadline(longAgo)
-		<-c.upload // the exchange has failed already
+		<-c.upload //nolint:errcheck // the exchange has failed already
 	}
 	c.upload, c.ownUpload = nil, nil
 }

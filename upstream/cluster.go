@@ -376,7 +376,7 @@ func (c *Cluster) Warm(ctx context.Context, n int) error {
 		if ep.h2 != nil || ep.pool.open.Load() > 0 || !ep.pool.reserve(int64(c.cfg.Connections.Max), false, c) {
 			continue
 		}
-		cn, err := c.connect(ep, r, time.Now()) //nolint:contextcheck // it has its own time-outs
+		cn, err := c.connect(ep, r, time.Now())
 		if err != nil {
 			continue
 		}

@@ -63,7 +63,7 @@ func (p *h2pool) GetClientConn(req *http.Request, _ string) (*http2.ClientConn, 
 	ctx := req.Context()
 	e, _ := ctx.Value(h2key{}).(*h2exchange)
 	for first := true; ; first = false {
-		cc, dial, err := p.reserve(time.Now()) //nolint:contextcheck // a dial is for all who wait
+		cc, dial, err := p.reserve(time.Now())
 		if err != nil {
 			return nil, err
 		}

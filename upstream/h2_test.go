@@ -104,7 +104,7 @@ func gateway(c *Cluster) http.Handler {
 			case <-done:
 			}
 		}()
-		resp, err := c.Do(r) //nolint:contextcheck // cancelled by the goroutine above
+		resp, err := c.Do(r)
 		if err != nil {
 			p := problem.Of(err)
 			w.WriteHeader(p.Status)

@@ -140,11 +140,11 @@ func (g *gateway) end(wait time.Duration) error {
 	go func() {
 		for s := range g.signals {
 			if s != syscall.SIGHUP {
-				os.Exit(1) //nolint:revive // asked twice
+				os.Exit(1)
 			}
 		}
 	}()
-	time.Sleep(wait)
+	time.Sleep(wait) //nolint:forbidigo // load balancers need it to look elsewhere
 	ctx, stop := context.WithTimeout(context.Background(), g.drainLimit)
 	defer stop()
 	err := g.server.Drain(ctx)
