@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"cmp"
+	"maps"
 	"sync"
 	"time"
 
@@ -45,6 +47,10 @@ type Status struct {
 
 // reloadKind are the labels that reloads are counted under.
 type reloadKind struct{ by, result string }
+
+func (k reloadKind) compare(o reloadKind) int {
+	return cmp.Or(cmp.Compare(k.by, o.by), cmp.Compare(k.result, o.result))
+}
 
 // Loaded notes how an attempt ended.
 func (s *Status) Loaded(r Reload) { //nolint:gocritic // kept as a value
@@ -114,4 +120,11 @@ func (s *Status) Unready(rt *edge.Runtime) []string {
 	}
 	s.ready = len(reasons) == 0
 	return reasons
+}
+
+// reloads gives the counts of attempts.
+func (s *Status) reloads() map[reloadKind]uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.counts)
 }

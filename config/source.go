@@ -2,6 +2,7 @@ package config
 
 import (
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
@@ -18,6 +19,7 @@ type Source struct {
 	Text []byte
 
 	root  *yaml.Node
+	split sync.Once // of lines: places are asked for from several goroutines
 	lines []string
 	// hidden are values that came from the environment, with what stands for
 	// them in the file: a finding never shows such a value.
@@ -80,9 +82,7 @@ func (s *Source) length(n *yaml.Node) int {
 
 // from is the text of a node's line from the node on.
 func (s *Source) from(n *yaml.Node) string {
-	if s.lines == nil {
-		s.lines = diag.SplitLines(s.Text)
-	}
+	s.split.Do(func() { s.lines = diag.SplitLines(s.Text) })
 	if n.Line < 1 || n.Line > len(s.lines) {
 		return ""
 	}

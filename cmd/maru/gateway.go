@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,10 +24,12 @@ import (
 // gateway runs an edge.Server in the foreground: load, build, swap, then wait
 // for signals, for the file to change, and for what the admin API asks.
 type gateway struct {
-	load   func() (*config.File, []diag.Finding)
-	watch  string // file that is loaded again when it changes; "" means none
-	banner func() string
-	quiet  bool
+	load func() (*config.File, []diag.Finding)
+	// fromFile tells that load reads a file, which may change.
+	fromFile bool
+	watch    string // file that is loaded again when it changes; "" means none
+	banner   func() string
+	quiet    bool
 	// plain runs without counters and access log.
 	plain      bool
 	pidFile    string
@@ -39,9 +42,11 @@ type gateway struct {
 	recorder telemetry.Recorder
 	target   telemetry.Target
 	status   admin.Status
+	desk     desk
 
-	mu       sync.Mutex // one reload at a time
-	file     *config.File
+	mu       sync.Mutex   // one reload at a time
+	file     *config.File // the live one, or the first that was refused
+	live     atomic.Pointer[config.File]
 	signals  chan os.Signal
 	drainNow chan struct{}
 }
@@ -86,6 +91,7 @@ func (g *gateway) prepare(ctx context.Context, alive *sync.WaitGroup) {
 		g.env.Done, g.env.Refused, g.env.Count = g.recorder.Done, g.recorder.Refused, g.recorder.Filter
 	}
 	g.server.Env = g.env
+	g.equip()
 }
 
 // start makes the first configuration live. What is wrong with it is printed.
@@ -148,6 +154,7 @@ func (g *gateway) end(wait time.Duration) error {
 	ctx, stop := context.WithTimeout(context.Background(), g.drainLimit)
 	defer stop()
 	err := g.server.Drain(ctx)
+	g.desk.close()
 	if g.pidFile != "" {
 		err = errors.Join(err, os.Remove(g.pidFile))
 	}

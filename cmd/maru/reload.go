@@ -24,13 +24,16 @@ func (g *gateway) reload(by string) admin.Reload {
 	defer g.mu.Unlock()
 	r := admin.Reload{At: time.Now(), By: by}
 	file, findings := g.load()
+	r.Hash = hashOf(file)
+	if last := g.status.Last(); by == "file" && last.Hash == r.Hash {
+		return last // somebody asked for it before the watcher saw it
+	}
 	var rt *edge.Runtime
 	check := config.Checker{Build: func(f *config.File) (err error) {
 		rt, err = edge.Build(f.Config, g.envOf(f), g.server.Runtime())
 		return err
 	}}
 	r.Findings = check.Check(file, findings)
-	r.Hash = hashOf(file)
 	if g.file == nil {
 		g.file = file // what findings of the first load are printed with
 	}
@@ -72,12 +75,16 @@ func (g *gateway) swap(rt *edge.Runtime, file *config.File) error {
 		return errors.Join(err, g.follow(g.file))
 	}
 	g.file = file
+	g.live.Store(file)
 	return nil
 }
 
 // follow applies the settings of the file that are not the edge's.
 func (g *gateway) follow(file *config.File) error {
 	if err := g.level.UnmarshalText([]byte(file.Log.Level)); err != nil {
+		return err
+	}
+	if err := g.desk.follow(&file.Admin); err != nil {
 		return err
 	}
 	if g.plain || file.Log.Access == g.target.Name() {

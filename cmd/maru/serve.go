@@ -53,6 +53,7 @@ func (c *serveCommand) Run() error {
 		drainWait:  c.DrainWait,
 		drainLimit: c.DrainLimit,
 		quiet:      c.Quiet,
+		fromFile:   true,
 	}
 	if !c.NoWatch {
 		g.watch = c.Config
@@ -73,6 +74,9 @@ func (g *gateway) serveBanner(file string) string {
 			scheme = "https"
 		}
 		fmt.Fprintf(&b, "\n  %-9s %s://%s", l.Name, scheme, l.Bound)
+	}
+	if g.desk.ln != nil {
+		fmt.Fprintf(&b, "\n  %-9s http://%s", "admin", g.desk.ln.Addr())
 	}
 	return b.String()
 }

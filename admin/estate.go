@@ -1,0 +1,170 @@
+package admin
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/maru-msa/maru/upstream"
+)
+
+// routeRow is one route of /v1/routes.
+type routeRow struct {
+	Name    string   `json:"name"`
+	Methods []string `json:"methods,omitempty"`
+	Path    string   `json:"path"`
+	Filters []string `json:"filters"`
+	Service string   `json:"service,omitempty"`
+	// At is where the file has it.
+	At string `json:"at,omitempty"`
+}
+
+// routes lists the routes.
+func (a *API) routes(w http.ResponseWriter, _ *http.Request) {
+	rt := a.Server.Runtime()
+	if rt == nil {
+		refuse(w, http.StatusServiceUnavailable, "no configuration is live yet")
+		return
+	}
+	names := rt.RouteNames()
+	rows := make([]routeRow, len(names))
+	for i, name := range names {
+		rc := &rt.Config.Routes[i]
+		row := routeRow{Name: name, Methods: rc.Match.Methods, Path: rc.Match.Path, Service: rc.To, Filters: []string{}}
+		for _, f := range rc.Filters {
+			row.Filters = append(row.Filters, f.Word)
+		}
+		if a.Place != nil {
+			row.At = a.Place(fmt.Sprintf("routes[%d]", i)).String()
+		}
+		rows[i] = row
+	}
+	answer(w, http.StatusOK, rows)
+}
+
+// listenerRow is one listener of /v1/listeners.
+type listenerRow struct {
+	Name        string `json:"name"`
+	Address     string `json:"address"`
+	Bound       string `json:"bound"`
+	Connections int    `json:"connections"`
+}
+
+func (a *API) listeners(w http.ResponseWriter, _ *http.Request) {
+	rows := []listenerRow{}
+	for _, l := range a.Server.Listeners() {
+		rows = append(rows, listenerRow{l.Name, l.Address, l.Bound.String(), l.Conns})
+	}
+	answer(w, http.StatusOK, rows)
+}
+
+// serviceRow is one service of /v1/services; Endpoints are left out there.
+type serviceRow struct {
+	Name string `json:"name"`
+	// Filled tells whether the endpoints were ever known.
+	Filled bool `json:"filled"`
+	// Up and Down count endpoints by state.
+	Up       int    `json:"up"`
+	Down     int    `json:"down"`
+	InFlight int    `json:"in_flight"`
+	At       string `json:"at,omitempty"`
+
+	Stale         *staleRow     `json:"stale_connections,omitempty"`
+	LearnedIdleMS float64       `json:"learned_idle_ms,omitempty"`
+	Overloaded    uint64        `json:"overloaded,omitempty"`
+	NoEndpoint    uint64        `json:"no_endpoint,omitempty"`
+	SourceError   string        `json:"source_error,omitempty"`
+	SourceErrorAt *time.Time    `json:"source_error_at,omitempty"`
+	Endpoints     []endpointRow `json:"endpoints,omitempty"`
+}
+
+// staleRow counts pooled connections that turned out to be dead.
+type staleRow struct {
+	BeforeUse uint64 `json:"found_before_use"`
+	Replaced  uint64 `json:"replaced"`
+	Replayed  uint64 `json:"replayed"`
+	Refused   uint64 `json:"refused"`
+}
+
+// endpointRow is one endpoint of /v1/services/{name}.
+type endpointRow struct {
+	Name        string            `json:"name"`
+	URL         string            `json:"url"`
+	Zone        string            `json:"zone,omitempty"`
+	Weight      float64           `json:"weight"`
+	Meta        map[string]string `json:"meta,omitempty"`
+	State       string            `json:"state"`
+	Why         string            `json:"why,omitempty"`
+	InFlight    int               `json:"in_flight"`
+	EWMAms      float64           `json:"ewma_ms"`
+	Success     float64           `json:"success"`
+	Connections int               `json:"connections"`
+	Idle        int               `json:"idle"`
+	Waiting     int               `json:"waiting"`
+	Requests    uint64            `json:"requests"`
+	Errors      uint64            `json:"errors"`
+	LastError   string            `json:"last_error,omitempty"`
+	LastErrorAt *time.Time        `json:"last_error_at,omitempty"`
+}
+
+// services lists the services without their endpoints.
+func (a *API) services(w http.ResponseWriter, _ *http.Request) {
+	rows := []serviceRow{}
+	if rt := a.Server.Runtime(); rt != nil {
+		stats := rt.Services()
+		for i := range stats {
+			row := a.serviceRow(&stats[i])
+			row.Endpoints = nil
+			rows = append(rows, row)
+		}
+	}
+	answer(w, http.StatusOK, rows)
+}
+
+// service shows one service with the live state of its endpoints.
+func (a *API) service(w http.ResponseWriter, r *http.Request) {
+	if rt := a.Server.Runtime(); rt != nil {
+		if s, ok := rt.Service(r.PathValue("name")); ok {
+			answer(w, http.StatusOK, a.serviceRow(&s))
+			return
+		}
+	}
+	refuse(w, http.StatusNotFound, fmt.Sprintf("there is no service %q", r.PathValue("name")))
+}
+
+func (a *API) serviceRow(s *upstream.Stats) serviceRow {
+	row := serviceRow{
+		Name: s.Name, Filled: s.Filled, Overloaded: s.Overloaded, NoEndpoint: s.NoEndpoint,
+		LearnedIdleMS: milliseconds(s.LearnedIdle), SourceError: s.SourceError, SourceErrorAt: known(s.SourceErrorAt),
+	}
+	if a.Place != nil {
+		row.At = a.Place("services." + s.Name).String()
+	}
+	if s.Dead+s.StaleFree+s.StaleReplayed+s.StalePost > 0 {
+		row.Stale = &staleRow{s.Dead, s.StaleFree, s.StaleReplayed, s.StalePost}
+	}
+	for i := range s.Endpoints {
+		e := &s.Endpoints[i]
+		if e.State == upstream.Up {
+			row.Up++
+		} else {
+			row.Down++
+		}
+		row.InFlight += e.InFlight
+		row.Endpoints = append(row.Endpoints, endpointRow{
+			Name: e.Name, URL: e.URL, Zone: e.Zone, Weight: e.Weight, Meta: e.Meta, State: e.State.String(), Why: e.Why,
+			InFlight: e.InFlight, EWMAms: milliseconds(e.Latency), Success: e.Success,
+			Connections: e.Conns, Idle: e.Idle, Waiting: e.Waiting, Requests: e.Requests, Errors: e.Errors,
+			LastError: e.LastError, LastErrorAt: known(e.LastErrorAt),
+		})
+	}
+	return row
+}
+
+// known leaves out a time that never was.
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
