@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	"github.com/maru-msa/maru/filter"
 	"github.com/maru-msa/maru/http1"
@@ -124,10 +123,7 @@ func (f *front) routed(r *message.Request) (*message.Response, error) {
 // call is the last step of every chain: own fields, then the service.
 func (rt *Runtime) call(c *cluster) filter.Func {
 	return func(r *message.Request) (*message.Response, error) {
-		if !r.X.Deadline.IsZero() && !time.Now().Before(r.X.Deadline) {
-			return nil, problem.New(504, "deadline", "no time was left to call the service")
-		}
-		r.X.Mark(message.PhaseFilters)
+		r.X.Mark(message.PhaseFilters) // whether time is left is for the service's cluster to see
 		if !r.X.Forwarded {
 			rt.stamp(r)
 		}

@@ -83,6 +83,7 @@ func (e *ConnError) Unwrap() error { return e.Err }
 
 // NewClientConn takes over c, which is connected and, for TLS, shaken hands.
 func NewClientConn(c net.Conn, cfg *ClientConfig) *ClientConn {
+	c = Quick(c)
 	cc := &ClientConn{cfg: cfg, conn: c}
 	cc.in.init(c, cfg.Watch, cc)
 	cc.out.init(c, cfg.Watch, cc)
@@ -199,7 +200,7 @@ func (c *ClientConn) send(r *message.Request, o *RoundTripOptions) error {
 	c.out.room(smallBlock)
 	c.out.buf = appendRequestHead(c.out.buf, r, o.Host)
 	if r.Length == 0 && r.Body == message.NoBody {
-		return c.flushHead()
+		return c.say()
 	}
 	if r.Expect && r.X.Continue != nil {
 		if err := c.flushHead(); err != nil {
@@ -220,10 +221,21 @@ func (c *ClientConn) send(r *message.Request, o *RoundTripOptions) error {
 			if err := c.out.put(p); err != nil {
 				return &writeError{err}
 			}
-			return c.flushHead()
+			return c.say()
 		}
 	}
 	c.startUpload(r)
+	return nil
+}
+
+// say sends the whole request, on a plain connection together with the wait for
+// its answer.
+func (c *ClientConn) say() error {
+	if c.in.raw == nil {
+		return c.flushHead()
+	}
+	c.sent = true
+	c.in.say = c.out.buf
 	return nil
 }
 
@@ -424,18 +436,25 @@ func (c *ClientConn) ReleaseResponse(_ *message.Response, complete bool) {
 
 // finish gives the connection to its pool, or to be closed.
 func (c *ClientConn) finish(whole bool) {
+	c.idleSince = time.Time{}
 	if c.x != nil {
 		c.x.OffCancel(c)
+		if d := c.x.Phases[message.PhaseDone]; d > 0 {
+			c.idleSince = c.x.Began.Add(d) // known already: the clock costs
+		}
 		c.x = nil
+	}
+	if c.idleSince.IsZero() {
+		c.idleSince = time.Now()
 	}
 	reusable := whole && c.body.Ended() && !c.head.close && !c.spoilt.Load() && !c.in.timedOut &&
 		len(c.in.buffered()) == 0
 	c.body.stop()
+	c.in.say = nil
 	c.out.drop()
 	c.in.done()
 	c.resp.Reset()
 	c.served++
-	c.idleSince = time.Now()
 	if idle := c.onIdle; idle != nil {
 		c.onIdle = nil
 		idle(c, reusable)

@@ -9,12 +9,14 @@ import (
 // watchNow plans the client watch: the request is wholly read, and if the
 // answer takes longer than a moment, somebody should notice when the client
 // leaves. A fast exchange pays two atomic stores for it.
-func (c *serverConn) watchNow() {
+func (c *serverConn) watchNow() { c.watchFrom(time.Now()) }
+
+func (c *serverConn) watchFrom(now time.Time) {
 	if c.peek == nil {
 		return
 	}
 	c.phase.Store(phaseHandle)
-	c.in.watch.after(watchStep)
+	c.in.watch.arm(c.s.Watch.offset(now) + int64(watchStep))
 }
 
 // watchClient waits for the client's end of the connection and cancels the

@@ -19,9 +19,8 @@ type dated struct {
 // NewClock makes a clock.
 func NewClock() *Clock { return new(Clock) }
 
-// Date is the present time as an IMF-fixdate.
-func (c *Clock) Date() string {
-	now := time.Now()
+// Date is the time now as an IMF-fixdate.
+func (c *Clock) Date(now time.Time) string {
 	d := c.now.Load()
 	if d == nil || d.unix != now.Unix() {
 		d = &dated{now.Unix(), now.UTC().Format("Mon, 02 Jan 2006 15:04:05") + " GMT"}

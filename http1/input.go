@@ -72,6 +72,9 @@ type input struct {
 	timedOut bool
 	busy     atomic.Bool // a Read is in progress (for closing from elsewhere)
 
+	// say is sent before the next wait of await: see there.
+	say []byte
+
 	awaitFn func(fd uintptr) bool // made once, so that waiting does not allocate
 	awaitN  int
 	awaitEr error
@@ -80,14 +83,24 @@ type input struct {
 // errTimeout is what reads and writes return when their watch fired.
 var errTimeout = errors.New("deadline exceeded")
 
+// tcpOf is the plain TCP connection that c is; nil when bytes go through
+// anything else on their way.
+func tcpOf(c net.Conn) *net.TCPConn {
+	switch v := c.(type) {
+	case *net.TCPConn:
+		return v
+	case *socket:
+		return v.TCPConn
+	}
+	return nil
+}
+
 func (in *input) init(c net.Conn, d *Watchdog, who expirer) {
 	in.conn = c
 	in.watch = d.add(who)
-	if t, ok := c.(*net.TCPConn); ok {
-		if raw, err := t.SyscallConn(); err == nil {
-			in.tcp, in.raw = t, raw
-			in.awaitFn = in.awaitRead
-		}
+	if in.tcp = tcpOf(c); in.tcp != nil {
+		in.raw = rawOf(in.tcp)
+		in.awaitFn = in.awaitRead
 	}
 }
 
@@ -113,6 +126,11 @@ func (in *input) arm() (fired bool) {
 
 // await waits, without holding memory, until the first byte of the next message
 // is there, and reads what has come. It needs an empty buffer.
+//
+// What say holds is sent first, in one go with the wait: its answer can't be
+// there yet, so the read that would find nothing is saved. The poller's state is
+// reset before the sending, so that an answer that comes at once still wakes.
+// An error of the sending is a *writeError.
 func (in *input) await() error {
 	if in.arm() {
 		in.timedOut = true
@@ -124,6 +142,9 @@ func (in *input) await() error {
 		err = in.raw.Read(in.awaitFn)
 		if err == nil {
 			err = in.awaitEr
+		}
+		if err == nil && len(in.say) > 0 {
+			return in.sayRest()
 		}
 		if err == nil && in.awaitN == 0 {
 			err = io.EOF
@@ -144,28 +165,46 @@ func (in *input) await() error {
 	return in.settle(err)
 }
 
+// sayRest sends what the socket did not take at once and waits as usual.
+func (in *input) sayRest() error {
+	_, err := in.conn.Write(in.say)
+	in.say = nil
+	if err = in.settle(err); err != nil {
+		return &writeError{err}
+	}
+	return in.await()
+}
+
 // awaitRead is the callback of RawConn.Read: it takes a block only for as long
 // as the socket has something for it.
 func (in *input) awaitRead(fd uintptr) bool {
-	blk := takeBlock(smallBlock)
-	for {
-		n, err := syscall.Read(int(fd), blk.b)
+	if len(in.say) > 0 {
+		n, errno := send(fd, in.say)
+		in.say = in.say[n:]
 		switch {
-		case err == syscall.EINTR:
-			continue
-		case err == syscall.EAGAIN:
-			blk.give()
+		case errno == 0 && len(in.say) == 0:
 			return false
-		case n > 0:
-			in.blk, in.base, in.r, in.w, in.awaitN = blk, 0, 0, n, n
-			return true
-		}
-		blk.give()
-		if err != nil {
-			in.awaitEr = os.NewSyscallError("read", err)
+		case errno != 0 && errno != syscall.EAGAIN:
+			in.say = nil
+			in.awaitEr = &writeError{os.NewSyscallError("write", errno)}
 		}
 		return true
 	}
+	blk := takeBlock(smallBlock)
+	n, errno := receive(fd, blk.b)
+	switch {
+	case errno == syscall.EAGAIN:
+		blk.give()
+		return false
+	case n > 0:
+		in.blk, in.base, in.r, in.w, in.awaitN = blk, 0, 0, n, n
+		return true
+	}
+	blk.give()
+	if errno != 0 {
+		in.awaitEr = os.NewSyscallError("read", errno)
+	}
+	return true
 }
 
 // settle disarms the watch after a wait and turns a fired one into errTimeout.
@@ -308,6 +347,7 @@ func (in *input) drop() {
 }
 
 func (in *input) close() {
+	in.say = nil
 	in.watch.dog.remove(in.watch)
 	in.drop()
 }

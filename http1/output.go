@@ -13,6 +13,7 @@ import (
 type output struct {
 	conn  net.Conn
 	tcp   *net.TCPConn
+	quick *socket // nil where there is none
 	watch *watch
 	limit time.Duration // how long one write may wait
 
@@ -32,7 +33,8 @@ const (
 func (o *output) init(c net.Conn, d *Watchdog, who expirer) {
 	o.conn = c
 	o.watch = d.add(who)
-	o.tcp, _ = c.(*net.TCPConn)
+	o.tcp = tcpOf(c)
+	o.quick, _ = c.(*socket)
 }
 
 // room takes the block, of at least n bytes.
@@ -60,11 +62,25 @@ func (o *output) flush() error {
 	if len(o.buf) == 0 {
 		return nil
 	}
+	err := o.write(o.buf)
+	o.buf = o.buf[:0]
+	return err
+}
+
+// write writes p whole. Mostly the socket takes it at once; the deadline is set
+// only when it does not.
+func (o *output) write(p []byte) error {
+	if o.quick != nil {
+		n, err := o.quick.try(p)
+		if err != nil || n == len(p) {
+			return err
+		}
+		p = p[n:]
+	}
 	if o.watch.after(o.limit) {
 		return errTimeout
 	}
-	_, err := o.conn.Write(o.buf)
-	o.buf = o.buf[:0]
+	_, err := o.conn.Write(p)
 	return o.settle(err)
 }
 
@@ -86,7 +102,11 @@ func (o *output) put(p []byte) error {
 	}
 	o.vec[0], o.vec[1] = o.buf, p
 	o.bufs = o.vec[:]
-	_, err := o.bufs.WriteTo(o.conn)
+	var w io.Writer = o.conn
+	if o.tcp != nil {
+		w = o.tcp // takes both with one system call
+	}
+	_, err := o.bufs.WriteTo(w)
 	o.vec[0], o.vec[1] = nil, nil
 	o.buf = o.buf[:0]
 	return o.settle(err)
@@ -162,11 +182,8 @@ func (o *output) writeMore(b message.Body, length int64, chunked bool, count *in
 	} else {
 		p = p[:n]
 	}
-	if o.watch.after(o.limit) {
-		return true, errTimeout
-	}
-	_, err = o.conn.Write(p)
-	return length >= 0 && *count >= length, o.settle(err)
+	err = o.write(p)
+	return length >= 0 && *count >= length, err
 }
 
 func (o *output) putPayload(p []byte, chunked bool) error {

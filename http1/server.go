@@ -66,6 +66,8 @@ type serverConn struct {
 	used  int // requests on this connection
 	shard uint32
 
+	last time.Time // when the last exchange was over
+
 	phase     atomic.Uint32
 	watching  chan struct{} // closed when the client watcher has ended
 	stopWatch atomic.Bool
@@ -105,6 +107,7 @@ func (s *Server) Conns() int {
 // ServeConn serves one connection until it ends, and closes it.
 func (s *Server) ServeConn(c net.Conn, info ConnInfo) {
 	s.prepare()
+	c = Quick(c)
 	sc := &serverConn{s: s, conn: c, info: info, shard: s.shard.Add(1)}
 	sc.in.init(c, s.Watch, sc)
 	sc.out.init(c, s.Watch, sc)
@@ -202,18 +205,20 @@ func (c *serverConn) next() bool {
 	c.in.by = neverAt
 	if len(c.in.buffered()) == 0 {
 		c.phase.Store(phaseIdle)
-		c.in.idle = l.Idle
+		limit := l.Idle
 		switch {
 		case c.used == 0:
-			c.in.idle = l.FirstByte
+			limit, c.last = l.FirstByte, time.Now()
 		case c.s.draining.Load():
-			c.in.idle = time.Second
+			limit = time.Second
 		}
+		c.in.idle, c.in.by = 0, c.s.Watch.offset(c.last.Add(limit))
 		if err := c.in.await(); err != nil {
 			return false
 		}
 	}
 	c.phase.Store(phaseHead)
+	c.in.by = neverAt
 	c.req = message.NewRequest()
 	x := &c.req.X
 	x.Began = time.Now()
@@ -282,7 +287,7 @@ func (c *serverConn) exchange() bool {
 	if hasBody {
 		c.phase.Store(phaseBody)
 	} else {
-		c.watchNow()
+		c.watchFrom(r.X.Began)
 	}
 	p := c.s.Handler(r)
 	c.unwatch()
@@ -295,6 +300,7 @@ func (c *serverConn) exchange() bool {
 		p.MarkComplete()
 	}
 	r.X.Mark(message.PhaseDone)
+	c.last = r.X.Began.Add(r.X.Phases[message.PhaseDone])
 	if c.s.Done != nil {
 		c.s.Done(r, p, err)
 	}
@@ -356,7 +362,7 @@ func (c *serverConn) write(r *message.Request, p *message.Response, closing bool
 	bodyless := head || message.NoContent(p.Status) || p.Body == message.NoBody
 	opt := responseOptions{
 		proto: r.Proto, head: head, close: closing, keepAlive10: c.head.keepAlive10 && !closing,
-		date: c.s.Date.Date(),
+		date: c.s.Date.Date(c.latest()),
 	}
 	if p.Length < 0 && !bodyless {
 		opt.chunked = r.Proto >= message.HTTP11
@@ -385,6 +391,15 @@ func (c *serverConn) write(r *message.Request, p *message.Response, closing bool
 		return errors.Join(err, io.EOF)
 	}
 	return err
+}
+
+// latest is a recent moment of the exchange, which saves asking the clock: when
+// the service answered, else when the request came.
+func (c *serverConn) latest() time.Time {
+	if c.req == nil {
+		return time.Now()
+	}
+	return c.req.X.Began.Add(c.req.X.Phases[message.PhaseHead])
 }
 
 func (c *serverConn) flushAll() error {
@@ -435,7 +450,7 @@ func (c *serverConn) upgrade(r *message.Request, p *message.Response) bool {
 	c.phase.Store(phaseTunnel)
 	c.in.stash()
 	c.out.room(smallBlock)
-	c.out.buf = appendResponseHead(c.out.buf, p, responseOptions{proto: message.HTTP11, date: c.s.Date.Date()})
+	c.out.buf = appendResponseHead(c.out.buf, p, responseOptions{proto: message.HTTP11, date: c.s.Date.Date(c.latest())})
 	err := c.flushAll()
 	if err == nil {
 		err = c.runTunnel(far, &r.X)
@@ -497,7 +512,7 @@ func (c *serverConn) refuse(err error) {
 		p = message.NewResponse(ref.Status)
 	}
 	c.out.room(smallBlock)
-	c.out.buf = appendResponseHead(c.out.buf, p, responseOptions{proto: message.HTTP11, close: true, date: c.s.Date.Date()})
+	c.out.buf = appendResponseHead(c.out.buf, p, responseOptions{proto: message.HTTP11, close: true, date: c.s.Date.Date(c.latest())})
 	if src, ok := p.Body.(message.Buffered); ok {
 		c.out.buf = append(c.out.buf, src.Peek()...)
 	}

@@ -34,12 +34,10 @@ type duplex struct{ c *ClientConn }
 func (d *duplex) Read(p []byte) (int, error) { return d.c.body.Read(p) }
 
 func (d *duplex) Write(p []byte) (int, error) {
-	o := &d.c.out
-	if o.watch.after(o.limit) {
-		return 0, errTimeout
+	if err := d.c.out.write(p); err != nil {
+		return 0, err
 	}
-	n, err := d.c.conn.Write(p)
-	return n, o.settle(err)
+	return len(p), nil
 }
 
 // CloseWrite passes a half-close on.
@@ -115,11 +113,7 @@ func (c *serverConn) tunnelDown(far message.Duplex, x *message.Exchange) error {
 		p, err := next()
 		if len(p) > 0 {
 			x.Sent += int64(len(p))
-			if c.out.watch.after(c.out.limit) {
-				return errTimeout
-			}
-			_, werr := c.conn.Write(p)
-			if werr = c.out.settle(werr); werr != nil {
+			if werr := c.out.write(p); werr != nil {
 				return werr
 			}
 		}

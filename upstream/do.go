@@ -123,7 +123,9 @@ func (c *Cluster) try(r *message.Request, ep *Endpoint, fresh bool) (*message.Re
 	x.Endpoint = ep.name
 	x.Attempts++
 	x.Phases[message.PhaseSent], x.Phases[message.PhaseHead] = 0, 0
-	x.Mark(message.PhaseConnect)
+	if x.Phases[message.PhaseConnect] = x.Phases[message.PhaseFilters]; x.Attempts > 1 || x.Phases[message.PhaseFilters] == 0 {
+		x.Mark(message.PhaseConnect)
+	}
 	now := x.Began.Add(x.Phases[message.PhaseConnect])
 	if !x.Deadline.IsZero() && !now.Before(x.Deadline) {
 		return nil, &failure{Error: problem.New(504, "exchange_timeout", "the time for this request is used up")}
