@@ -131,12 +131,21 @@ func (b *builder) routes() {
 		path := fmt.Sprintf("routes[%d]", i)
 		e := b.entry(i, path, rc, global)
 		rules[i] = route.Rule[*entry]{
-			Match: rc.Match, Name: e.name, Encoded: route.Encoded(rc.Encoded), Value: e,
+			Match: rc.Match, Name: e.name, Encoded: encodedOf(rc, e.words), Value: e,
 		}
 	}
 	table, err := route.Build(rules)
 	b.fault("routes", err)
 	b.rt.table, b.rt.rules = table, rules
+}
+
+// encodedOf is what happens to paths with further readings: refused where a
+// filter decides by the path, unless the route says otherwise (gateway §3.2).
+func encodedOf(rc *RouteConfig, words []string) route.Encoded {
+	if rc.Encoded == "" && (slices.Contains(words, "authz") || slices.Contains(words, "extauth")) {
+		return route.Refuse
+	}
+	return route.Encoded(rc.Encoded)
 }
 
 func (b *builder) entry(i int, path string, rc *RouteConfig, global []filter.Filter) *entry {

@@ -81,7 +81,10 @@ func (f *front) admit(r *message.Request) error {
 		return problem.New(508, "loop", "the request went through this gateway too often")
 	}
 	startTrace(r)
-	return nil
+	// The listener's filters decide on the canonical path too (gateway §1); as
+	// they may change it, routed looks again.
+	_, err := route.Canonical(r)
+	return err //nolint:wrapcheck // a problem
 }
 
 // routed finds the route and runs its chain; it is the end of the listener's filters.

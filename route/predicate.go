@@ -1,0 +1,277 @@
+package route
+
+import (
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/maru-msa/maru/message"
+)
+
+// predicate is one condition beyond host, path and method. It allocates nothing
+// unless said so, and keeps nothing of the request.
+type predicate interface {
+	holds(r *message.Request) bool
+}
+
+// op is what a named value must be.
+type op uint8
+
+const (
+	opExact op = iota
+	opRegex
+	opPresent
+	opAbsent
+)
+
+// test is a condition on a named value that may be there several times.
+type test struct {
+	name string
+	op   op
+	want string // exact: the value; regex: the expression
+	re   *regexp.Regexp
+}
+
+func (t *test) takes(value string) bool {
+	switch t.op {
+	case opExact:
+		return value == t.want
+	case opRegex:
+		return t.re.MatchString(value)
+	default:
+		return true
+	}
+}
+
+// headerTest is a condition on a header field; all its lines are tried.
+type headerTest struct {
+	test
+	id message.ID
+}
+
+func (t *headerTest) holds(r *message.Request) bool {
+	if t.id != message.Other && !r.Header.Has(t.id) {
+		return t.op == opAbsent
+	}
+	fields := r.Header.Fields()
+	for i := range fields {
+		f := &fields[i]
+		if f.ID != t.id || len(f.Name) != len(t.name) || t.id == message.Other && !strings.EqualFold(f.Name, t.name) {
+			continue
+		}
+		if t.op == opAbsent {
+			return false
+		}
+		if t.takes(f.Value) {
+			return true
+		}
+	}
+	return t.op == opAbsent
+}
+
+// cookieTest is a condition on a cookie (RFC 6265 §4.2.1).
+type cookieTest struct{ test }
+
+func (t *cookieTest) holds(r *message.Request) bool {
+	if r.Header.Has(message.Cookie) {
+		for _, f := range r.Header.Fields() {
+			if f.ID != message.Cookie {
+				continue
+			}
+			for rest := f.Value; rest != ""; {
+				var pair string
+				pair, rest, _ = strings.Cut(rest, ";")
+				name, value, _ := strings.Cut(strings.TrimLeft(pair, " \t"), "=")
+				if name != t.name {
+					continue
+				}
+				if t.op == opAbsent {
+					return false
+				}
+				if t.takes(value) {
+					return true
+				}
+			}
+		}
+	}
+	return t.op == opAbsent
+}
+
+// cookie gives the first cookie of a name.
+func cookie(r *message.Request, name string) (string, bool) {
+	for _, f := range r.Header.Fields() {
+		if f.ID != message.Cookie {
+			continue
+		}
+		for rest := f.Value; rest != ""; {
+			var pair string
+			pair, rest, _ = strings.Cut(rest, ";")
+			if n, value, _ := strings.Cut(strings.TrimLeft(pair, " \t"), "="); n == name {
+				return value, true
+			}
+		}
+	}
+	return "", false
+}
+
+// queryTest is a condition on a parameter of the query, percent-decoded, with
+// '+' for a space (the form of HTML forms).
+type queryTest struct{ test }
+
+func (t *queryTest) holds(r *message.Request) bool {
+	for rest := r.Query; rest != ""; {
+		var pair string
+		pair, rest, _ = strings.Cut(rest, "&")
+		name, value, _ := strings.Cut(pair, "=")
+		if !decodesTo(name, t.name) {
+			continue
+		}
+		switch t.op {
+		case opAbsent:
+			return false
+		case opPresent:
+			return true
+		case opExact:
+			if decodesTo(value, t.want) {
+				return true
+			}
+		case opRegex:
+			if t.re.MatchString(decodeQuery(r, value)) {
+				return true
+			}
+		}
+	}
+	return t.op == opAbsent
+}
+
+// queryOctet reads one octet of a query and how many it took.
+func queryOctet(s string) (c byte, n int) {
+	switch {
+	case s[0] == '+':
+		return ' ', 1
+	case s[0] == '%' && len(s) > 2 && unhex(s[1]) < 16 && unhex(s[2]) < 16:
+		return unhex(s[1])<<4 | unhex(s[2]), 3
+	}
+	return s[0], 1
+}
+
+// decodesTo tells whether the encoded text stands for want.
+func decodesTo(encoded, want string) bool {
+	for encoded != "" {
+		if want == "" {
+			return false
+		}
+		c, n := queryOctet(encoded)
+		if c != want[0] {
+			return false
+		}
+		encoded, want = encoded[n:], want[1:]
+	}
+	return want == ""
+}
+
+// decodeQuery decodes a value, into the exchange's arena when it must.
+func decodeQuery(r *message.Request, value string) string {
+	if !strings.ContainsAny(value, "%+") {
+		return value
+	}
+	b := r.X.Scratch(len(value))
+	for value != "" {
+		c, n := queryOctet(value)
+		b, value = append(b, c), value[n:]
+	}
+	return message.View(b)
+}
+
+type clientTest struct{ prefixes []netip.Prefix }
+
+func (t *clientTest) holds(r *message.Request) bool {
+	a := r.X.Client.Unmap()
+	for _, p := range t.prefixes {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+type schemeTest struct{ scheme string }
+
+func (t *schemeTest) holds(r *message.Request) bool { return r.Scheme == t.scheme }
+
+type listenerTest struct{ names []string }
+
+func (t *listenerTest) holds(r *message.Request) bool { return slices.Contains(t.names, r.X.Listener) }
+
+type grpcTest struct{}
+
+// holds tells gRPC by its content type: "application/grpc", with +proto and the
+// like, but not gRPC-Web, which is a protocol of its own.
+func (grpcTest) holds(r *message.Request) bool {
+	rest, ok := strings.CutPrefix(r.Header.Value(message.ContentType), "application/grpc")
+	return ok && r.Method == "POST" && (rest == "" || rest[0] == '+' || rest[0] == ';')
+}
+
+type websocketTest struct{}
+
+func (websocketTest) holds(r *message.Request) bool { return strings.EqualFold(r.Upgrade, "websocket") }
+
+// windowTest compares the beginning of the exchange, so that one request sees
+// one time.
+type windowTest struct{ after, before time.Time }
+
+func (t *windowTest) holds(r *message.Request) bool {
+	now := r.X.Began
+	if now.IsZero() {
+		now = time.Now()
+	}
+	return (t.after.IsZero() || !now.Before(t.after)) && (t.before.IsZero() || now.Before(t.before))
+}
+
+// segmentTest takes callers whose key hashes into a share of all.
+type segmentTest struct {
+	by       string // as written
+	kind     byte   // 'c' client, 'h' header, 'k' cookie
+	name     string
+	from, to float64
+}
+
+func (t *segmentTest) holds(r *message.Request) bool {
+	at := t.place(r)
+	return at >= t.from && at < t.to
+}
+
+// place is where a request's key lies in [0, 1).
+func (t *segmentTest) place(r *message.Request) float64 {
+	var value string
+	ok := false
+	switch t.kind {
+	case 'h':
+		value, ok = r.Header.Lookup(t.name)
+	case 'k':
+		value, ok = cookie(r, t.name)
+	}
+	h := uint64(fnvOffset)
+	if ok {
+		for i := range len(value) {
+			h = (h ^ uint64(value[i])) * fnvPrime
+		}
+	} else {
+		for _, c := range r.X.Client.As16() {
+			h = (h ^ uint64(c)) * fnvPrime
+		}
+	}
+	// FNV-1a leaves the upper bits of short keys alike: mix them (the finaliser
+	// of MurmurHash3).
+	h = (h ^ h>>33) * 0xff51afd7ed558ccd
+	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
+	h ^= h >> 33
+	return float64(h>>11) / (1 << 53)
+}
+
+const (
+	fnvOffset = 14695981039346656037
+	fnvPrime  = 1099511628211
+)
