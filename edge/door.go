@@ -151,13 +151,16 @@ func (d *door) serve(c net.Conn) {
 // serveWrapped takes the PROXY header and the TLS handshake off a connection.
 func (d *door) serveWrapped(e *engines, f *front, c net.Conn, info http1.ConnInfo) {
 	if f.cfg.ProxyProtocol == "require" {
-		wrapped, err := acceptProxy(c, &f.trust)
+		said, err := acceptProxy(c, &f.trust)
 		if err != nil {
-			f.rt.env.Refused(d.name, "proxy_header")
+			f.rt.env.Refused(d.name, proxyReason(err))
+			f.rt.env.Log.Debug("PROXY header refused", "listener", d.name, "peer", info.Peer, "error", err)
 			_ = c.Close()
 			return
 		}
-		c, info.Peer = wrapped, peerOf(wrapped)
+		if said.peer.IsValid() {
+			info.Peer, info.Port = said.peer, said.local.Port()
+		}
 	}
 	if f.tls == nil {
 		e.h1.ServeConn(c, info)
