@@ -87,7 +87,7 @@ func checkFields(r *message.Request) (lookalikes int, ref *Refusal) {
 				return 0, bad
 			}
 			r.Length = n
-		case f.ID == message.Other && isLookalike(f.Name):
+		case f.ID == message.Other && imitates(f.Name):
 			if id, _ := message.Lookalike(f.Name); framingNames.has(id) {
 				return 0, refuseFramingLookalike
 			}
@@ -97,9 +97,16 @@ func checkFields(r *message.Request) (lookalikes int, ref *Refusal) {
 	}
 	h.DelID(message.ContentLength)
 	if lookalikes > 0 {
-		h.DelFunc(func(f *message.Field) bool { return f.ID == message.Other && isLookalike(f.Name) })
+		h.DelFunc(func(f *message.Field) bool { return f.ID == message.Other && imitates(f.Name) })
 	}
+	r.X.Lookalikes = lookalikes
 	return lookalikes, nil
+}
+
+// imitates tells whether a name folds onto one that frames, or that only maru or
+// a trusted peer may set, without being it.
+func imitates(name string) bool {
+	return isLookalike(name) || !message.Plain(name) && message.Reserved(name)
 }
 
 // checkAuthority judges :authority, which Host may only repeat (RFC 9113 §8.3.1).

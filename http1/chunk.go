@@ -284,7 +284,7 @@ func (d *chunkDecoder) trailerLine(line []byte) *Refusal {
 	switch {
 	case forbiddenTrailers.has(id) || d.noms.has(name):
 		return refuseTrailerFraming
-	case droppedTrailers.has(id) || droppedPrefix(name):
+	case droppedTrailers.has(id) || droppedPrefix(name) || message.Reserved(name):
 		d.dropped++
 		return nil
 	}

@@ -69,11 +69,7 @@ func (o *nominations) protected() (count int) {
 }
 
 func protectedName(m string) bool {
-	const prefix = "x-forwarded-"
-	if protectedNames.has(message.NameID(m)) {
-		return true
-	}
-	return len(m) >= len(prefix) && foldEqual(m[:len(prefix)], prefix)
+	return protectedNames.has(message.NameID(m)) || message.Reserved(m)
 }
 
 //nolint:gochecknoglobals // read-only tables

@@ -84,7 +84,7 @@ func sameHeader(t *testing.T, ours *message.Header, theirs http.Header) {
 		if apart(key) {
 			continue
 		}
-		if id, like := message.Lookalike(key); like && (managedNames.has(id) || framingNames.has(id)) {
+		if imitates(key) {
 			continue
 		}
 		if !slices.Equal(values, want[key]) {

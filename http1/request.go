@@ -119,7 +119,7 @@ func parseRequestFields(buf []byte, pos int, r *message.Request, st *requestStat
 // PHP and others fold '_' and more to '-'. What would be read as framing is
 // refused, what would be read as a managed name is dropped.
 func (h *requestHead) takeOdd(name string) (keep bool, ref *Refusal) {
-	if !isLookalike(name) {
+	if !isLookalike(name) && !message.Reserved(name) {
 		return true, nil
 	}
 	if id, _ := message.Lookalike(name); framingNames.has(id) {

@@ -251,6 +251,7 @@ func (c *serverConn) readHead(began time.Time) error {
 			}
 			if ok {
 				c.head = h
+				c.req.X.Lookalikes = h.lookalikes
 				c.in.r += h.size
 				return nil
 			}

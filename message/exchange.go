@@ -58,6 +58,9 @@ type Exchange struct {
 	Peer    netip.AddrPort
 	Client  netip.Addr
 	Trusted bool
+	// Lookalikes counts the fields that were dropped because they imitate ones
+	// that only maru or a trusted peer may set.
+	Lookalikes int
 	// Listener is the name of the listener; TLS is nil on a plain one.
 	Listener string
 	TLS      *tls.ConnectionState
@@ -118,6 +121,7 @@ func (x *Exchange) reset() {
 	x.TryTimeout, x.IdleTimeout = 0, 0
 	x.Phases = [NumPhases]time.Duration{}
 	x.Peer, x.Client, x.Trusted = netip.AddrPort{}, netip.Addr{}, false
+	x.Lookalikes = 0
 	x.Listener, x.TLS, x.Port = "", nil, 0
 	x.Route, x.Service, x.Endpoint, x.Attempts = "", "", "", 0
 	x.Reason, x.Cause, x.Cache, x.Stripped, x.Shard, x.Forwarded = "", nil, "", "", 0, false
