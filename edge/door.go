@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -142,10 +143,25 @@ func (d *door) serve(c net.Conn) {
 	f := e.front.Load()
 	info := http1.ConnInfo{Peer: peerOf(c), Listener: d.name, Port: d.port, Scheme: "http"}
 	if f.tls == nil && f.cfg.ProxyProtocol != "require" {
-		go e.h1.ServeConn(c, info)
+		go func() {
+			defer d.guard(c)
+			e.h1.ServeConn(c, info)
+		}()
 		return
 	}
-	go d.serveWrapped(e, f, c, info)
+	go func() {
+		defer d.guard(c)
+		d.serveWrapped(e, f, c, info)
+	}()
+}
+
+// guard keeps a panic to its connection, when it happened outside of a handler:
+// in the engine, or in a body that a filter reads.
+func (d *door) guard(c net.Conn) {
+	if v := recover(); v != nil {
+		d.s.Env.Log.Error("panic while serving a connection", "value", fmt.Sprint(v), "listener", d.name, "stack", string(debug.Stack()))
+		_ = c.Close()
+	}
 }
 
 // serveWrapped takes the PROXY header and the TLS handshake off a connection.

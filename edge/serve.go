@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"github.com/maru-msa/maru/filter"
@@ -49,26 +50,46 @@ func (f *front) guarded(r *message.Request) (p *message.Response, err error) {
 			p, err = nil, e
 		}
 	}()
-	if r.Path == "*" {
-		return f.options(r)
-	}
 	if err := f.admit(r); err != nil {
 		return nil, err
+	}
+	if r.Method == "OPTIONS" && (r.Path == "*" || r.Header.Has(message.MaxForwards) && lastHop(&r.Header, &r.X)) {
+		return f.options()
 	}
 	return f.chain(r)
 }
 
-// options answers OPTIONS * (RFC 9110 §9.3.7).
-func (f *front) options(*message.Request) (*message.Response, error) {
+// options answers for the gateway itself (RFC 9110 §9.3.7).
+func (f *front) options() (*message.Response, error) {
 	p := message.NewResponse(200)
 	p.Header.AppendID(message.Allow, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 	return p, nil
 }
 
-// admit applies what holds before any filter: trust, hop-by-hop removal, trace
-// identity, the canonical path.
+// lastHop tells whether Max-Forwards ends here, else counts it down (RFC 9110
+// §7.6.2). A value that is no number is left to the service.
+func lastHop(h *message.Header, x *message.Exchange) bool {
+	n, err := strconv.ParseUint(h.Value(message.MaxForwards), 10, 31)
+	switch {
+	case err != nil:
+		return false
+	case n == 0:
+		return true
+	}
+	h.SetID(message.MaxForwards, message.View(strconv.AppendUint(x.Scratch(10), n-1, 10)))
+	return false
+}
+
+// admit applies what holds before any filter, in the order of http1 §9.1: trace
+// identity, so that a refusal has one; trust and the names that only maru or a
+// trusted peer may use; hop-by-hop removal.
 func (f *front) admit(r *message.Request) error {
-	if err := f.trust.apply(r); err != nil {
+	startTrace(r)
+	f.trust.apply(r)
+	if r.X.Lookalikes > 0 {
+		f.rt.env.Count("trust", f.name, "lookalike")
+	}
+	if err := f.underscores(&r.Header); err != nil {
 		return err
 	}
 	if err := http1.StripRequest(r); err != nil {
@@ -80,11 +101,36 @@ func (f *front) admit(r *message.Request) error {
 	if ownHops(&r.Header, f.via) > maxHops {
 		return problem.New(508, "loop", "the request went through this gateway too often")
 	}
-	startTrace(r)
+	if r.Path == "*" {
+		return nil
+	}
 	// The listener's filters decide on the canonical path too (gateway §1); as
 	// they may change it, routed looks again.
 	_, err := route.Canonical(r)
 	return err //nolint:wrapcheck // a problem
+}
+
+// underscores applies the listener's rule for names with '_', which CGI, WSGI
+// and others can't tell from names with '-'.
+func (f *front) underscores(h *message.Header) error {
+	if f.cfg.Underscores == "" || f.cfg.Underscores == "pass" {
+		return nil
+	}
+	n := 0
+	for _, field := range h.Fields() {
+		if field.ID == message.Other && strings.IndexByte(field.Name, '_') >= 0 {
+			n++
+		}
+	}
+	switch {
+	case n == 0:
+	case f.cfg.Underscores == "refuse":
+		return problem.New(400, "underscore", "a field name has an underscore")
+	default:
+		h.DelFunc(func(f *message.Field) bool { return f.ID == message.Other && strings.IndexByte(f.Name, '_') >= 0 })
+		f.rt.env.Count("trust", f.name, "underscore")
+	}
+	return nil
 }
 
 // routed finds the route and runs its chain; it is the end of the listener's filters.
@@ -156,10 +202,20 @@ func ownHops(h *message.Header, via string) int {
 	if via == "" || !h.Has(message.Via) {
 		return 0
 	}
+	_, own, _ := strings.Cut(via, " ")
 	n := 0
 	for _, f := range h.Fields() {
-		if f.ID == message.Via {
-			n += strings.Count(f.Value, via)
+		if f.ID != message.Via {
+			continue
+		}
+		for rest := f.Value; rest != ""; {
+			var entry string
+			entry, rest = message.NextMember(rest)
+			_, by, _ := strings.Cut(entry, " ") // the protocol may be any: HTTP/2 came as 2.0
+			by, _, _ = strings.Cut(strings.TrimLeft(by, " \t"), " ")
+			if by == own {
+				n++
+			}
 		}
 	}
 	return n

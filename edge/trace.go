@@ -12,21 +12,38 @@ import (
 // starts one. Every exchange has a trace id: problems and log lines show it.
 func startTrace(r *message.Request) {
 	t := &r.X.Trace
-	if v := r.Header.Value(message.Traceparent); v != "" && parseTraceparent(v, t) {
+	if v := r.Header.Value(message.Traceparent); v != "" && single(&r.Header, message.Traceparent) && parseTraceparent(v, t) {
 		newSpan(t)
 		return
 	}
+	// The state belongs to the trace that could not be read (§3.3).
+	r.Header.DelID(message.Tracestate)
 	if parseB3(&r.Header, t) {
 		t.B3 = true
 		newSpan(t)
 		return
 	}
 	*t = message.Trace{Flags: 1}
+	if v := r.Header.Value(message.B3); v == "0" || v == "" && r.Header.Value(message.XB3Sampled) == "0" {
+		t.Flags = 0 // the caller decided only that
+	}
 	for t.ID == [16]byte{} {
 		binary.LittleEndian.PutUint64(t.ID[:8], rand.Uint64()) //nolint:gosec // an id, not a secret
 		binary.LittleEndian.PutUint64(t.ID[8:], rand.Uint64()) //nolint:gosec // an id, not a secret
 	}
 	newSpan(t)
+}
+
+// single tells whether a field stands on one line only (§3.2: more than one
+// traceparent is none).
+func single(h *message.Header, id message.ID) bool {
+	n := 0
+	for i := range h.Fields() {
+		if h.Fields()[i].ID == id {
+			n++
+		}
+	}
+	return n == 1
 }
 
 func newSpan(t *message.Trace) {

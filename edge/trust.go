@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -63,21 +64,25 @@ func (t *trust) trusts(a netip.Addr) bool {
 }
 
 // apply finds the client's address, and from a peer that is not trusted removes
-// every field that claims what only maru may say.
-func (t *trust) apply(r *message.Request) error {
-	peer := r.X.Peer.Addr().Unmap()
+// every field that claims what only maru may say. Look-alikes of such fields are
+// gone already, whoever sent them (http1).
+func (t *trust) apply(r *message.Request) {
+	peer := peerAddr(r)
 	r.X.Client = peer
 	if len(t.proxies) == 0 || !t.trusts(peer) {
 		stripClaims(&r.Header)
-		return nil
+		return
 	}
 	r.X.Trusted = true
 	r.X.Client = t.walk(r, peer)
 	if v := r.Header.Value(message.XForwardedProto); v == "https" || v == "http" {
 		r.Scheme = v
 	}
-	return nil
 }
+
+// peerAddr is the peer's address as fields carry it: no IPv6 form of an IPv4
+// address, and no zone, which means something on this machine only.
+func peerAddr(r *message.Request) netip.Addr { return r.X.Peer.Addr().Unmap().WithZone("") }
 
 const maxForwarded = 32
 
@@ -137,73 +142,89 @@ func stripClaims(h *message.Header) {
 		h.DelID(id)
 	}
 	for _, f := range h.Fields() {
-		if f.ID == message.Other && claims(f.Name) {
-			h.DelFunc(func(f *message.Field) bool { return f.ID == message.Other && claims(f.Name) })
+		if f.ID == message.Other && message.Reserved(f.Name) {
+			h.DelFunc(func(f *message.Field) bool { return f.ID == message.Other && message.Reserved(f.Name) })
 			return
 		}
 	}
 }
 
-// claims tells whether a name without an ID of its own is reserved, in any
-// spelling that a service could fold onto it.
-func claims(name string) bool {
-	return foldPrefix(name, "x-forwarded-") || foldPrefix(name, "x-maru-")
-}
-
-func foldPrefix(name, prefix string) bool {
-	if len(name) < len(prefix) {
-		return false
-	}
-	for i := range len(prefix) {
-		c := name[i]
-		switch {
-		case c >= 'A' && c <= 'Z':
-			c |= 0x20
-		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
-		default:
-			c = '-'
-		}
-		if c != prefix[i] {
-			return false
-		}
-	}
-	return true
-}
-
 // stamp writes who the request is from, appending to what a trusted proxy said.
 func (t *trust) stamp(r *message.Request) {
-	h, x := &r.Header, &r.X
-	peer := x.Peer.Addr().Unmap()
+	peer := peerAddr(r)
 	if t.xff {
-		old := h.Value(message.XForwardedFor)
-		if n := h.Has(message.XForwardedFor); n {
-			old = joinField(h, message.XForwardedFor, x)
-		}
-		b := x.Scratch(len(old) + 2 + 40)
-		if old != "" {
-			b = append(append(b, old...), ", "...)
-		}
-		h.SetID(message.XForwardedFor, message.View(peer.AppendTo(b)))
-		t.keepOrSet(h, x, message.XForwardedProto, r.Scheme)
-		t.keepOrSet(h, x, message.XForwardedHost, r.Authority)
-		h.SetID(message.XForwardedPort, message.View(strconv.AppendUint(x.Scratch(5), uint64(x.Port), 10)))
-		if x.Stripped != "" {
-			h.SetID(message.XForwardedPrefix, x.Stripped)
-		}
-		h.SetID(message.XRealIP, message.View(x.Client.AppendTo(x.Scratch(40))))
+		t.stampX(r, peer)
 	}
 	if t.rfc7239 {
-		h.AppendID(message.Forwarded, message.View(appendForwarded(x.Scratch(80+len(r.Authority)), r, peer)))
+		r.Header.AppendID(message.Forwarded, message.View(appendForwarded(r.X.Scratch(128+len(r.Authority)), r, peer)))
 	}
+	if r.X.TLS != nil && len(r.X.TLS.PeerCertificates) > 0 {
+		stampClientCert(&r.Header, &r.X)
+	}
+}
+
+// stampX writes the X-Forwarded-* fields and X-Real-IP.
+func (t *trust) stampX(r *message.Request, peer netip.Addr) {
+	h, x := &r.Header, &r.X
+	var old string
+	if h.Has(message.XForwardedFor) {
+		old = joinField(h, message.XForwardedFor, x)
+	}
+	b := x.Scratch(len(old) + 2 + 40)
+	if old != "" {
+		b = append(append(b, old...), ", "...)
+	}
+	h.SetID(message.XForwardedFor, message.View(peer.AppendTo(b)))
+	h.SetID(message.XForwardedProto, r.Scheme) // a trusted proxy's word is in it
+	keepOrSet(h, x, message.XForwardedHost, r.Authority)
+	if !x.Trusted || !h.Has(message.XForwardedPort) {
+		h.SetID(message.XForwardedPort, message.View(strconv.AppendUint(x.Scratch(5), uint64(x.Port), 10)))
+	}
+	if x.Stripped != "" {
+		before := h.Value(message.XForwardedPrefix)
+		h.SetID(message.XForwardedPrefix, message.View(append(append(x.Scratch(len(before)+len(x.Stripped)), before...), x.Stripped...)))
+	}
+	h.SetID(message.XRealIP, message.View(x.Client.AppendTo(x.Scratch(40))))
 }
 
 // keepOrSet leaves what a trusted proxy said, else sets our own view.
-func (t *trust) keepOrSet(h *message.Header, x *message.Exchange, id message.ID, value string) {
+func keepOrSet(h *message.Header, x *message.Exchange, id message.ID, value string) {
 	if (x.Trusted && h.Has(id)) || value == "" {
 		return
 	}
 	h.SetID(id, value)
 }
+
+// stampClientCert passes the verified certificate of this connection on (RFC
+// 9440 §2.2, §2.3); what a proxy said of another connection gives way to it.
+func stampClientCert(h *message.Header, x *message.Exchange) {
+	leaf, chain := x.TLS.PeerCertificates[0], x.TLS.PeerCertificates[1:]
+	h.SetID(message.ClientCert, message.View(appendBytes(x.Scratch(bytesLen(leaf.Raw)), leaf.Raw)))
+	h.DelID(message.ClientCertChain)
+	if len(chain) == 0 {
+		return
+	}
+	size := 0
+	for _, c := range chain {
+		size += bytesLen(c.Raw) + 2
+	}
+	b := x.Scratch(size)
+	for i, c := range chain {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = appendBytes(b, c.Raw)
+	}
+	h.AppendID(message.ClientCertChain, message.View(b))
+}
+
+// appendBytes writes a byte sequence of a structured field (RFC 9651 §3.3.5).
+func appendBytes(dst, p []byte) []byte {
+	dst = base64.StdEncoding.AppendEncode(append(dst, ':'), p)
+	return append(dst, ':')
+}
+
+func bytesLen(p []byte) int { return base64.StdEncoding.EncodedLen(len(p)) + 2 }
 
 // joinField gives all lines of a list field as one value.
 func joinField(h *message.Header, id message.ID, x *message.Exchange) string {
@@ -229,22 +250,29 @@ func joinField(h *message.Header, id message.ID, x *message.Exchange) string {
 	return message.View(b)
 }
 
-// appendForwarded writes one element of Forwarded (RFC 7239 §4).
+// appendForwarded writes one element of Forwarded (RFC 7239 §4): the peer with
+// its port, which an IPv6 address or a port puts in quotes (§6).
 func appendForwarded(b []byte, r *message.Request, peer netip.Addr) []byte {
+	port := r.X.Peer.Port()
 	b = append(b, "for="...)
-	if peer.Is6() {
-		b = append(b, `"[`...)
-		b = peer.AppendTo(b)
-		b = append(b, `]"`...)
-	} else {
+	switch {
+	case port != 0:
+		b = append(netip.AddrPortFrom(peer, port).AppendTo(append(b, '"')), '"')
+	case peer.Is6():
+		b = append(peer.AppendTo(append(b, `"[`...)), `]"`...)
+	default:
 		b = peer.AppendTo(b)
 	}
 	b = append(b, ";proto="...)
 	b = append(b, r.Scheme...)
-	if r.Authority != "" {
-		b = append(b, `;host="`...)
-		b = append(b, r.Authority...)
-		b = append(b, '"')
+	if r.Authority == "" {
+		return b
 	}
-	return b
+	b = append(b, ";host="...)
+	if message.ValidToken(r.Authority) {
+		return append(b, r.Authority...)
+	}
+	b = append(b, '"') // a valid authority has neither '"' nor '\\'
+	b = append(b, r.Authority...)
+	return append(b, '"')
 }

@@ -78,7 +78,7 @@ func Start(t testing.TB, cfg edge.Config) *Gateway {
 	}
 	g.Server.Env = g.Env
 	t.Cleanup(func() {
-		cut, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		cut, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond) // a test waits for nobody
 		defer cancel()
 		_ = g.Server.Drain(cut)
 		stop()
