@@ -5,52 +5,83 @@ import (
 	"database/sql"
 	"errors"
 	"net/http"
+	"strings"
 )
 
 const auctionSchema = `
 CREATE TABLE IF NOT EXISTS auction (
-	id INTEGER PRIMARY KEY, member INTEGER NOT NULL, wish TEXT NOT NULL, people INTEGER NOT NULL,
-	district INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'open', accepted INTEGER
+	id INTEGER PRIMARY KEY, member INTEGER NOT NULL, wish TEXT NOT NULL, people INTEGER NOT NULL, district INTEGER NOT NULL,
+	opened TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now')),
+	state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'accepted')),
+	winner INTEGER
 ) STRICT;
 CREATE TABLE IF NOT EXISTS bid (
 	id INTEGER PRIMARY KEY, auction INTEGER NOT NULL REFERENCES auction(id), restaurant INTEGER NOT NULL,
-	price INTEGER NOT NULL, UNIQUE (auction, restaurant)
-) STRICT;`
+	price INTEGER NOT NULL CHECK (price > 0), UNIQUE (auction, restaurant)
+) STRICT;
+CREATE INDEX IF NOT EXISTS auction_state ON auction (state, id);`
 
-// Auction is an ask with its bids, the lowest first.
+// The states of an auction.
+const (
+	stateOpen     = "open"
+	stateAccepted = "accepted"
+)
+
+// Auction is what a member would like to eat, with the bids for it, the lowest
+// first; of equal bids the earlier one stands first.
 type Auction struct {
 	ID       int64  `json:"id"`
 	Member   int64  `json:"member"`
 	Wish     string `json:"wish"`
 	People   int64  `json:"people"`
 	District int64  `json:"district"`
-	State    string `json:"state"` // open or accepted
-	Accepted *int64 `json:"accepted,omitempty"`
+	Opened   string `json:"opened"` // RFC 3339, UTC
+	State    string `json:"state"`  // open or accepted
 	Bids     []Bid  `json:"bids"`
+	Winner   *Bid   `json:"winner,omitempty"`
 }
 
-// Bid is a restaurant's offer in won.
+// Bid is a restaurant's offer for everything that was asked, in won.
 type Bid struct {
 	ID         int64 `json:"id"`
 	Restaurant int64 `json:"restaurant"`
 	Price      int64 `json:"price"`
 }
 
-func seedAuctions(ctx context.Context, db *sql.DB) error {
-	err := fill(ctx, db, "auction", "INSERT INTO auction (member, wish, people, district) VALUES (?, ?, ?, ?)", [][]any{
-		{1, "삼겹살 4인분", 4, 1},
-		{2, "생일 피자", 6, 2},
-		{3, "만두 한 판", 2, 3},
-	})
-	if err != nil {
-		return err
-	}
-	return fill(ctx, db, "bid", "INSERT INTO bid (auction, restaurant, price) VALUES (?, ?, ?)", [][]any{
-		{1, 1, 62000}, {1, 2, 58000}, {2, 4, 88000}, {2, 5, 91000}, {3, 6, 17000},
-	})
+// Summary is an auction in a list.
+type Summary struct {
+	ID     int64  `json:"id"`
+	Wish   string `json:"wish"`
+	People int64  `json:"people"`
+	State  string `json:"state"`
+	Bids   int64  `json:"bids"`             // how many
+	Lowest *int64 `json:"lowest,omitempty"` // in won
 }
 
-func auctionRoutes(s *service) map[string]action {
+// Bounds of what is asked and offered.
+const (
+	maxWish   = 100        // characters
+	maxPeople = 50         // more is catering
+	minPrice  = 1_000      // won
+	maxPrice  = 10_000_000 // won
+	listed    = 20         // auctions in a list
+)
+
+func seedAuctions(ctx context.Context, db *sql.DB) error {
+	return sow(ctx, db,
+		seed{"auction", []string{"member", "wish", "people", "district"}, [][]any{
+			{1, "생삼겹살에 김치찌개, 저녁 7시", 4, 1},
+			{2, "아이 생일 피자 두 판과 샐러드", 6, 2},
+			{3, "만두전골, 맵지 않게", 3, 3},
+		}},
+		seed{"bid", []string{"auction", "restaurant", "price"}, [][]any{
+			{1, 1, 74000}, {1, 2, 68000}, {1, 7, 71000},
+			{2, 5, 58000}, {2, 6, 61500},
+			{3, 8, 39000},
+		}})
+}
+
+func auctionRoutes(s *Service) map[string]action {
 	return map[string]action{
 		"GET /auctions":              s.auctions,
 		"POST /auctions":             s.ask,
@@ -60,99 +91,160 @@ func auctionRoutes(s *service) map[string]action {
 	}
 }
 
-func (s *service) auctions(r *http.Request) (int, any, error) {
-	out, err := list(r.Context(), s.db, func(rows *sql.Rows, a *Auction) error {
-		a.Bids = []Bid{}
-		return rows.Scan(&a.ID, &a.Member, &a.Wish, &a.People, &a.District, &a.State)
-	}, "SELECT id, member, wish, people, district, state FROM auction ORDER BY id DESC LIMIT 20")
+// auctions lists the latest, or the latest of ?state=.
+func (s *Service) auctions(r *http.Request) (int, any, error) {
+	state := r.URL.Query().Get("state")
+	where := ""
+	if state != "" {
+		if err := oneOf("state", state, []string{stateOpen, stateAccepted}); err != nil {
+			return 0, nil, err
+		}
+		where = "WHERE state = ?1"
+	}
+	out, err := list(r.Context(), s.db, func(row scanner, v *Summary) error {
+		return row.Scan(&v.ID, &v.Wish, &v.People, &v.State, &v.Bids, &v.Lowest)
+	}, `SELECT id, wish, people, state, (SELECT count(*) FROM bid WHERE auction = a.id), (SELECT min(price) FROM bid WHERE auction = a.id)
+		FROM auction a `+where+` ORDER BY id DESC LIMIT ?2`, state, listed)
 	return http.StatusOK, out, err
 }
 
 // ask opens an auction.
-func (s *service) ask(r *http.Request) (int, any, error) {
-	a, err := read[Auction](r)
+func (s *Service) ask(r *http.Request) (int, any, error) {
+	in, err := read[struct {
+		Member   int64  `json:"member"`
+		Wish     string `json:"wish"`
+		People   int64  `json:"people"`
+		District int64  `json:"district"`
+	}](r)
 	if err != nil {
 		return 0, nil, err
 	}
-	if a.Member < 1 || a.Wish == "" || a.People < 1 {
-		return 0, nil, bad("member, wish and people are needed")
+	if err := firstOf(
+		between("member", in.Member, 1, 1<<53),
+		text("wish", in.Wish, maxWish),
+		between("people", in.People, 1, maxPeople),
+		between("district", in.District, 1, 1<<53),
+	); err != nil {
+		return 0, nil, err
 	}
-	res, err := s.db.ExecContext(r.Context(), "INSERT INTO auction (member, wish, people, district) VALUES (?, ?, ?, ?)",
-		a.Member, a.Wish, a.People, a.District)
+	var n int64
+	err = s.db.QueryRowContext(r.Context(), "INSERT INTO auction (member, wish, people, district) VALUES (?, ?, ?, ?) RETURNING id",
+		in.Member, strings.TrimSpace(in.Wish), in.People, in.District).Scan(&n)
 	if err != nil {
 		return 0, nil, err
 	}
-	n, err := res.LastInsertId()
-	if err != nil {
-		return 0, nil, err
-	}
-	out, err := s.load(r.Context(), n)
+	out, err := load(r.Context(), s.db, n)
 	return http.StatusCreated, out, err
 }
 
-func (s *service) auction(r *http.Request) (int, any, error) {
+func (s *Service) auction(r *http.Request) (int, any, error) {
 	n, err := id(r)
 	if err != nil {
 		return 0, nil, err
 	}
-	a, err := s.load(r.Context(), n)
+	a, err := load(r.Context(), s.db, n)
 	return http.StatusOK, a, err
 }
 
-func (s *service) load(ctx context.Context, n int64) (Auction, error) {
+// load reads an auction with its bids.
+func load(ctx context.Context, db querier, n int64) (Auction, error) {
 	var a Auction
-	err := s.db.QueryRowContext(ctx, "SELECT id, member, wish, people, district, state, accepted FROM auction WHERE id = ?", n).
-		Scan(&a.ID, &a.Member, &a.Wish, &a.People, &a.District, &a.State, &a.Accepted)
+	var winner *int64
+	err := db.QueryRowContext(ctx, "SELECT id, member, wish, people, district, opened, state, winner FROM auction WHERE id = ?", n).
+		Scan(&a.ID, &a.Member, &a.Wish, &a.People, &a.District, &a.Opened, &a.State, &winner)
 	if err != nil {
-		return a, err
+		return a, orMissing(err, "auction", n)
 	}
-	a.Bids, err = list(ctx, s.db, func(rows *sql.Rows, b *Bid) error {
-		return rows.Scan(&b.ID, &b.Restaurant, &b.Price)
+	a.Bids, err = list(ctx, db, func(row scanner, b *Bid) error {
+		return row.Scan(&b.ID, &b.Restaurant, &b.Price)
 	}, "SELECT id, restaurant, price FROM bid WHERE auction = ? ORDER BY price, id", n)
+	for i := range a.Bids {
+		if winner != nil && a.Bids[i].ID == *winner {
+			a.Winner = &a.Bids[i]
+		}
+	}
 	return a, err
 }
 
-// bid records an offer; a restaurant's later offer must be lower.
-func (s *service) bid(r *http.Request) (int, any, error) {
+// bid records an offer. A restaurant has one bid in an auction and may lower it,
+// never raise it; the same bid again changes nothing. A lowered bid is a new
+// one: an equal bid that was there before it stays in front.
+func (s *Service) bid(r *http.Request) (int, any, error) {
 	n, err := id(r)
 	if err != nil {
 		return 0, nil, err
 	}
-	b, err := read[Bid](r)
+	in, err := read[struct {
+		Restaurant int64 `json:"restaurant"`
+		Price      int64 `json:"price"`
+	}](r)
 	if err != nil {
 		return 0, nil, err
 	}
-	if b.Restaurant < 1 || b.Price < 1 {
-		return 0, nil, bad("restaurant and price are needed")
-	}
-	res, err := s.db.ExecContext(r.Context(), `INSERT INTO bid (auction, restaurant, price)
-		SELECT id, ?, ? FROM auction WHERE id = ? AND state = 'open'
-		ON CONFLICT (auction, restaurant) DO UPDATE SET price = excluded.price WHERE excluded.price < price`, b.Restaurant, b.Price, n)
-	if err != nil {
+	if err := firstOf(
+		between("restaurant", in.Restaurant, 1, 1<<53),
+		between("price", in.Price, minPrice, maxPrice),
+	); err != nil {
 		return 0, nil, err
 	}
-	if changed, err := res.RowsAffected(); err != nil || changed == 0 {
-		return 0, nil, errors.Join(err, &fault{http.StatusConflict, "the auction is closed, or your bid is not lower than your last"})
-	}
-	a, err := s.load(r.Context(), n)
-	return http.StatusCreated, a, err
+	status, out := http.StatusOK, Auction{}
+	err = within(r.Context(), s.db, func(tx *sql.Tx) error {
+		a, err := load(r.Context(), tx, n)
+		if err != nil {
+			return err
+		}
+		if a.State != stateOpen {
+			return conflict("auction %d is closed: a bid of %d won was accepted", n, a.Winner.Price)
+		}
+		var last int64
+		err = tx.QueryRowContext(r.Context(), "SELECT price FROM bid WHERE auction = ? AND restaurant = ?", n, in.Restaurant).Scan(&last)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			status = http.StatusCreated
+		case err != nil:
+			return err
+		case in.Price > last:
+			return conflict("your bid is %d won; a new one must be lower, and %d is not", last, in.Price)
+		case in.Price == last:
+			out = a
+			return nil
+		}
+		if _, err := tx.ExecContext(r.Context(), "REPLACE INTO bid (auction, restaurant, price) VALUES (?, ?, ?)",
+			n, in.Restaurant, in.Price); err != nil {
+			return err
+		}
+		out, err = load(r.Context(), tx, n)
+		return err
+	})
+	return status, out, err
 }
 
-// accept closes the auction with the lowest bid.
-func (s *service) accept(r *http.Request) (int, any, error) {
+// accept closes the auction: the lowest bid wins. An auction that is closed
+// already is given back as it is, so that the request can be repeated.
+func (s *Service) accept(r *http.Request) (int, any, error) {
 	n, err := id(r)
 	if err != nil {
 		return 0, nil, err
 	}
-	res, err := s.db.ExecContext(r.Context(), `UPDATE auction SET state = 'accepted',
-		accepted = (SELECT id FROM bid WHERE auction = ?1 ORDER BY price, id LIMIT 1)
-		WHERE id = ?1 AND state = 'open' AND EXISTS (SELECT 1 FROM bid WHERE auction = ?1)`, n)
-	if err != nil {
-		return 0, nil, err
-	}
-	if changed, err := res.RowsAffected(); err != nil || changed == 0 {
-		return 0, nil, errors.Join(err, &fault{http.StatusConflict, "the auction is closed or has no bid"})
-	}
-	a, err := s.load(r.Context(), n)
-	return http.StatusOK, a, err
+	var out Auction
+	err = within(r.Context(), s.db, func(tx *sql.Tx) error {
+		a, err := load(r.Context(), tx, n)
+		if err != nil {
+			return err
+		}
+		if a.State == stateAccepted {
+			out = a
+			return nil
+		}
+		if len(a.Bids) == 0 {
+			return conflict("auction %d has no bid yet", n)
+		}
+		if _, err := tx.ExecContext(r.Context(), "UPDATE auction SET state = ?, winner = ? WHERE id = ?",
+			stateAccepted, a.Bids[0].ID, n); err != nil {
+			return err
+		}
+		out, err = load(r.Context(), tx, n)
+		return err
+	})
+	return http.StatusOK, out, err
 }
