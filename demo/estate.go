@@ -29,10 +29,10 @@ type Estate struct {
 	Service func(o Options) *exec.Cmd
 	Gateway func(file string) *exec.Cmd
 	// Healthy is told of each part once it answers, Ended of one that ended while
-	// it should run, with its last log lines. They are called one at a time; nil
-	// means nobody listens.
+	// it should run; the error holds its last log lines. They are called one at a
+	// time; nil means nobody listens.
 	Healthy func(p Part)
-	Ended   func(err error)
+	Ended   func(name string, err error)
 
 	mu sync.Mutex // Healthy, Ended
 }
@@ -198,7 +198,7 @@ func (r *run) watch(ctx context.Context, p *process) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.Ended != nil {
-		r.Ended(p.ended())
+		r.Ended(p.name, p.ended())
 	}
 }
 

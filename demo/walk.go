@@ -337,4 +337,3 @@ func (w *walk) malformed() (string, error) {
 	}
 	return "", fmt.Errorf("the answer began with %s", strconv.Quote(line))
 }
-

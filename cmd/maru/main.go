@@ -12,11 +12,14 @@ import (
 
 // commands is the command table.
 type commands struct {
-	Proxy   proxyCommand   `cmd:"" help:"Forward everything to one service, without a file."`
-	Serve   serveCommand   `cmd:"" help:"Run what the configuration file says."`
-	Check   checkCommand   `cmd:"" help:"Find all that is wrong with a configuration file."`
-	Upgrade upgradeCommand `cmd:"" help:"Replace a running maru by the new binary at its path, without loss."`
-	Cfg     configCommand  `cmd:"" name:"config" help:"About the configuration file as such."`
+	Proxy    proxyCommand    `cmd:"" help:"Forward everything to one service, without a file."`
+	Serve    serveCommand    `cmd:"" help:"Run what the configuration file says."`
+	Check    checkCommand    `cmd:"" help:"Find all that is wrong with a configuration file."`
+	Upgrade  upgradeCommand  `cmd:"" help:"Replace a running maru by the new binary at its path, without loss."`
+	Cfg      configCommand   `cmd:"" name:"config" help:"About the configuration file as such."`
+	Demo     demoCommand     `cmd:"" help:"Run an example estate behind a gateway, with a load to look at."`
+	DemoPart demoPartCommand `cmd:"" hidden:"" name:"demo-part" help:"One process of the demo."`
+
 	Version versionCommand `cmd:"" help:"Print version and build."`
 }
 

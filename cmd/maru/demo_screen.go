@@ -1,0 +1,315 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/maru-msa/maru/demo"
+)
+
+// screen writes what the demo shows. On a terminal there is one live line at the
+// bottom, which every other output goes above; elsewhere only whole lines.
+type screen struct {
+	out      io.Writer
+	terminal bool
+	color    bool
+	quiet    bool // shows nothing: the result is JSON
+	width    func() int
+
+	mu      sync.Mutex
+	shown   bool // the cursor stands behind the live line
+	started []string
+	group   string
+}
+
+// narrow is the width of a terminal that does not say it.
+const narrow = 80
+
+func newScreen(f *os.File) *screen {
+	s := &screen{out: f, color: colored(f, "auto"), width: func() int { return narrow }}
+	if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil { //nolint:gosec // descriptors are small
+		s.terminal = os.Getenv("TERM") != "dumb" && size.Col > 0
+		s.width = func() int {
+			if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 { //nolint:gosec // descriptors are small
+				return int(size.Col)
+			}
+			return narrow
+		}
+	}
+	return s
+}
+
+// style is a way of writing: an SGR parameter (ECMA-48 §8.3.117).
+type style string
+
+const (
+	bold  style = "1"
+	faint style = "2"
+	red   style = "31"
+	green style = "32"
+	cyan  style = "36"
+)
+
+// in writes text in a style.
+func (s *screen) in(st style, text string) string {
+	if !s.color {
+		return text
+	}
+	return "\x1b[" + string(st) + "m" + text + "\x1b[0m"
+}
+
+// print writes lines above the live line.
+func (s *screen) print(lines ...string) {
+	if s.quiet {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clear()
+	_, _ = io.WriteString(s.out, strings.Join(lines, "\n")+"\n") // a screen that is gone shows nothing
+}
+
+// draw replaces the live line.
+func (s *screen) draw(line string) {
+	if s.quiet {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clear()
+	_, _ = io.WriteString(s.out, line)
+	s.shown = true
+}
+
+func (s *screen) clear() {
+	if s.shown {
+		_, _ = io.WriteString(s.out, "\r\x1b[K")
+		s.shown = false
+	}
+}
+
+// endLine takes the live line away.
+func (s *screen) endLine() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clear()
+}
+
+func (s *screen) title() {
+	s.print("", "  "+s.in(bold, "maru demo")+"  마루 · a reverse-auction food platform behind one gateway", "")
+}
+
+// note tells something beforehand.
+func (s *screen) note(text string) { s.print("  " + s.in(cyan, "note") + "  " + text) }
+
+// event tells something that happened.
+func (s *screen) event(text string) {
+	first, rest, more := strings.Cut(text, "\n")
+	line := "  " + s.in(red, "✗ "+first)
+	if more {
+		line += "\n" + rest
+	}
+	s.print(line)
+}
+
+// healthy shows how the start goes.
+func (s *screen) healthy(p demo.Part) {
+	s.started = append(s.started, s.in(green, "✓")+" "+p.Name)
+	if s.terminal {
+		s.draw(fmt.Sprintf("  starting %d/%d  %s", len(s.started), len(demo.Instances())+1, strings.Join(s.started, "  ")))
+		return
+	}
+	s.print(fmt.Sprintf("  %-13s %s  pid %d, ready in %s", p.Name, p.URL, p.PID, p.Took.Round(time.Millisecond)))
+}
+
+// running says in one line that all is up.
+func (s *screen) running(site demo.Site) {
+	slowest := time.Duration(0)
+	for _, p := range site.Parts {
+		slowest = max(slowest, p.Took)
+	}
+	s.print(fmt.Sprintf("  %s processes run, the slowest was ready in %s; the gateway is %s",
+		strconv.Itoa(len(site.Parts)), slowest.Round(time.Millisecond), s.in(bold, site.Gateway)))
+}
+
+// site shows the addresses and what to try.
+func (s *screen) site(site demo.Site) {
+	gateway := site.Parts[len(site.Parts)-1]
+	lines := []string{
+		fmt.Sprintf("  %s  %s   pid %d", s.in(bold, "gateway"), s.in(bold, pad(site.Gateway, 24)), gateway.PID),
+		fmt.Sprintf("  %s  %s   routes, services, metrics, reload", s.in(bold, "admin  "), pad(site.Admin, 24)),
+		"",
+		s.in(faint, "  "+pad("route", 15)+"   "+pad("service", 12)+pad("process", 14)+pad("address", 25)+"pid"),
+	}
+	last := ""
+	for _, p := range site.Parts[:len(site.Parts)-1] {
+		route, service := pad("", 15)+"   ", ""
+		if p.Service != last {
+			route, service = pad(prefixOf(p.Service)+"/…", 15)+" → ", p.Service
+		}
+		last = p.Service
+		lines = append(lines, "  "+s.in(cyan, route)+pad(service, 12)+pad(p.Name, 14)+pad(p.URL, 25)+strconv.Itoa(p.PID))
+	}
+	lines = append(lines, "", s.in(bold, "  Try it:"))
+	for _, line := range tryLines(site.Gateway) {
+		lines = append(lines, "    "+line)
+	}
+	s.print(append(lines, "",
+		"  "+s.in(faint, "files   ")+site.Config+s.in(faint, "  (watched: change it and look)"),
+		"  "+s.in(faint, "        ")+site.Access,
+		"  "+s.in(faint, "Ctrl-C stops everything."), "")...)
+}
+
+// prefixOf is the first segment of the routes to a service.
+func prefixOf(service string) string {
+	if service == "member" {
+		return "/oauth"
+	}
+	return "/" + service
+}
+
+// tryLines are three commands that work when they are pasted.
+func tryLines(gateway string) []string {
+	return []string{
+		fmt.Sprintf("curl -s '%s/restaurant?district=1'", gateway),
+		fmt.Sprintf(`curl -s %s/auction -H 'Content-Type: application/json' \`+"\n"+
+			`         -d '{"member": 1, "wish": "평양냉면 둘, 녹두지짐 하나", "people": 2, "district": 5}'`, gateway),
+		fmt.Sprintf("curl -s -X POST %s/auction/1/accept", gateway),
+	}
+}
+
+// How often the load is shown on a terminal, and elsewhere.
+const (
+	drawEvery  = 500 * time.Millisecond
+	printEvery = 5 * time.Second
+)
+
+// live shows the load until ctx ends.
+func (s *screen) live(ctx context.Context, began time.Time, m *demo.Meter) {
+	every := printEvery
+	if s.terminal {
+		every = drawEvery
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		r, up := m.Read(), time.Since(began)
+		if s.terminal {
+			s.draw(s.status(r, up, s.width()))
+		} else {
+			s.print(s.status(r, up, 1<<10))
+		}
+	}
+}
+
+// status is the line that shows the load, with as much of the services as fits
+// into width columns.
+func (s *screen) status(r demo.Reading, up time.Duration, width int) string {
+	errors := fmt.Sprintf("%s errors", grouped(r.Failures))
+	head := fmt.Sprintf("  %s  %s requests  %.0f/s  %s  p50 %s  p99 %s", clock(up), grouped(r.Calls), r.All.Rate, errors, millis(r.All.P50), millis(r.All.P99))
+	line := head
+	if r.Failures > 0 {
+		line = strings.Replace(head, errors, s.in(red, errors), 1)
+	}
+	line = strings.Replace(line, clock(up), s.in(green, clock(up)), 1)
+	used := len(head)
+	for _, form := range []func(name string, p demo.Pace) string{
+		func(name string, p demo.Pace) string {
+			return fmt.Sprintf("  %s %.0f/s %s/%s", name, p.Rate, millis(p.P50), millis(p.P99))
+		},
+		func(name string, p demo.Pace) string { return fmt.Sprintf("  %s %.0f/s", name, p.Rate) },
+	} {
+		tail := ""
+		for _, name := range demo.Names() {
+			tail += form(name, r.Services[name])
+		}
+		if used+2+len(tail) < width {
+			return line + "  " + s.in(faint, "│") + tail
+		}
+	}
+	return line
+}
+
+// stopping tells what there was, while everything stops.
+func (s *screen) stopping(m *demo.Meter, up time.Duration) {
+	r := m.Read()
+	line := fmt.Sprintf("  stopping after %s: %s requests, %s errors", clock(up), grouped(r.Calls), grouped(r.Failures))
+	if r.Last != nil {
+		line += "\n  the last error: " + r.Last.Error()
+	}
+	s.print(line)
+}
+
+// check shows one line of the self-check.
+func (s *screen) check(k demo.Check) {
+	var lines []string
+	if k.Group != s.group {
+		s.group = k.Group
+		lines = append(lines, "", "  "+s.in(bold, k.Group))
+	}
+	mark, detail := s.in(green, "✓"), s.in(faint, k.Detail)
+	if !k.OK {
+		mark, detail = s.in(red, "✗"), s.in(red, k.Detail)
+	}
+	s.print(append(lines, "    "+mark+" "+pad(k.Name, 42)+"  "+detail)...)
+}
+
+func (s *screen) verdict(checks, failed int, took time.Duration) {
+	line := s.in(green, counted(checks, "check")+" passed")
+	if failed > 0 {
+		line = s.in(red, fmt.Sprintf("%d of %s failed", failed, counted(checks, "check")))
+	}
+	s.print("", fmt.Sprintf("  %s in %s", line, took.Round(time.Millisecond)), "")
+}
+
+// pad fills text with spaces to a width in columns; a Hangul syllable has two.
+func pad(text string, width int) string {
+	columns := 0
+	for _, r := range text {
+		columns++
+		if r >= 0x1100 && r <= 0x115F || r >= 0xAC00 && r <= 0xD7A3 {
+			columns++
+		}
+	}
+	return text + strings.Repeat(" ", max(0, width-columns))
+}
+
+// grouped writes a number as 12,345.
+func grouped(n int64) string {
+	text := strconv.FormatInt(n, 10)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+// clock writes a time as 01:23, with hours when there are some.
+func clock(d time.Duration) string {
+	s := int(d.Seconds())
+	if s >= 3600 {
+		return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+	}
+	return fmt.Sprintf("%02d:%02d", s/60, s%60)
+}
+
+// millis writes a short time in milliseconds.
+func millis(d time.Duration) string {
+	ms := float64(d) / float64(time.Millisecond)
+	if ms >= 100 {
+		return fmt.Sprintf("%.0fms", ms)
+	}
+	return fmt.Sprintf("%.1fms", ms)
+}
