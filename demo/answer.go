@@ -203,8 +203,25 @@ func number(r *http.Request, name string) (int64, error) {
 	return n, nil
 }
 
+// someID checks an id of the body that only another service can look up.
+func someID(field string, n int64) error {
+	switch {
+	case n == 0:
+		return bad(field, "%s is missing: an id, from 1 on", field)
+	case n < 0 || n > maxID:
+		return bad(field, "%s is %d and must be an id, from 1 on", field, n)
+	}
+	return nil
+}
+
+// maxID is the largest whole number that every JSON reader keeps (RFC 8259 §6).
+const maxID = 1<<53 - 1
+
 // between checks a number of the body.
 func between(field string, n, least, most int64) error {
+	if n == 0 && least > 0 {
+		return bad(field, "%s is missing: from %d to %d", field, least, most)
+	}
 	if n < least || n > most {
 		return bad(field, "%s is %d and must be from %d to %d", field, n, least, most)
 	}

@@ -120,10 +120,10 @@ func (s *Service) ask(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	if err := firstOf(
-		between("member", in.Member, 1, 1<<53),
+		someID("member", in.Member),
 		text("wish", in.Wish, maxWish),
 		between("people", in.People, 1, maxPeople),
-		between("district", in.District, 1, 1<<53),
+		someID("district", in.District),
 	); err != nil {
 		return 0, nil, err
 	}
@@ -182,7 +182,7 @@ func (s *Service) bid(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	if err := firstOf(
-		between("restaurant", in.Restaurant, 1, 1<<53),
+		someID("restaurant", in.Restaurant),
 		between("price", in.Price, minPrice, maxPrice),
 	); err != nil {
 		return 0, nil, err
