@@ -158,7 +158,7 @@ func (f *front) routed(r *message.Request) (*message.Response, error) {
 	default:
 		return nil, problem.New(404, "no_route", "no route matches this request")
 	}
-	r.X.Route = e.name
+	r.X.Route, r.X.Stream = e.name, e.stream
 	if e.timeout > 0 && !e.stream && r.Upgrade == "" {
 		r.X.Deadline = r.X.Began.Add(e.timeout)
 	}

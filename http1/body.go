@@ -21,17 +21,22 @@ type bodyReader struct {
 	dec    chunkDecoder
 	avail  int // chunked: payload bytes at the front of the buffer
 	// limit bounds a chunked body; zero means no limit. total is what came.
-	limit, total int64
+	limit int64
+	total atomic.Int64
+	// rate is the least average rate of a client's body in bytes per second,
+	// zero for none; waited is how long the client made us wait, in nanoseconds.
+	rate, waited, since int64
 	// begin is called before the first wait for body bytes: it tells a client
 	// that waits for 100 to go on.
 	begin func() error
 	// finished is called once when the last byte was taken.
 	finished func()
 
-	ahead  *block // the rest of a small body, read ahead as a whole
-	ar, aw int
+	ahead    []byte // the rest of a small body, read ahead as a whole
+	aheadBlk *block // what holds it, nil when it is a part of the input's block
 
-	request bool // a client's body, not a service's
+	x       *message.Exchange // of a client's body; nil for a service's
+	direct  bool              // bytes were read past the buffer: what follows them is not in it
 	ended   bool
 	err     error
 	reading atomic.Bool
@@ -45,7 +50,9 @@ var longAgo = time.Unix(1, 0) //nolint:gochecknoglobals // a constant
 
 func (b *bodyReader) start(in *input, kind framing, length int64) {
 	b.in, b.kind, b.remain = in, kind, length
-	b.avail, b.limit, b.total = 0, 0, 0
+	b.avail, b.limit, b.rate, b.waited = 0, 0, 0, 0
+	b.total.Store(0)
+	b.x, b.direct = nil, false
 	b.begin, b.finished = nil, nil
 	b.ended, b.err = kind == framingNone || kind == framingLength && length == 0, nil
 	b.closed.Store(false)
@@ -53,11 +60,11 @@ func (b *bodyReader) start(in *input, kind framing, length int64) {
 
 // stop gives back what the body holds.
 func (b *bodyReader) stop() {
-	if b.ahead != nil {
-		b.ahead.give()
-		b.ahead = nil
+	if b.aheadBlk != nil {
+		b.aheadBlk.give()
+		b.aheadBlk = nil
 	}
-	b.ar, b.aw = 0, 0
+	b.ahead = nil
 }
 
 func (b *bodyReader) end() {
@@ -82,8 +89,8 @@ func (b *bodyReader) Ended() bool { return b.ended }
 
 // Peek shows the body bytes in memory.
 func (b *bodyReader) Peek() []byte {
-	if b.ahead != nil {
-		return b.ahead.b[b.ar:b.aw]
+	if len(b.ahead) > 0 {
+		return b.ahead
 	}
 	if b.ended || b.err != nil {
 		return nil
@@ -117,8 +124,7 @@ func (b *bodyReader) advance() {
 		}
 		b.in.r += skip
 		b.avail = data
-		b.total += int64(data)
-		if b.limit > 0 && b.total > b.limit {
+		if total := b.total.Add(int64(data)); b.limit > 0 && total > b.limit {
 			b.avail = 0
 			_ = b.fail(refuseBodyTooLarge)
 			return
@@ -131,9 +137,8 @@ func (b *bodyReader) advance() {
 
 // Skip takes n bytes that Peek showed.
 func (b *bodyReader) Skip(n int) {
-	if b.ahead != nil {
-		b.ar += n
-		if b.ar == b.aw {
+	if len(b.ahead) > 0 {
+		if b.ahead = b.ahead[n:]; len(b.ahead) == 0 {
 			b.stop()
 		}
 		return
@@ -147,7 +152,7 @@ func (b *bodyReader) took(n int) {
 	switch b.kind {
 	case framingLength:
 		b.remain -= int64(n)
-		b.total += int64(n)
+		b.total.Add(int64(n))
 		if b.remain == 0 {
 			b.end()
 		}
@@ -157,7 +162,7 @@ func (b *bodyReader) took(n int) {
 			b.advance()
 		}
 	case framingClose:
-		b.total += int64(n)
+		b.total.Add(int64(n))
 	case framingNone:
 	}
 }
@@ -196,20 +201,24 @@ func (b *bodyReader) wait(p []byte) (int, error) {
 			return 0, b.fail(err)
 		}
 	}
-	b.reading.Store(true)
-	defer b.reading.Store(false)
-	if b.closed.Load() {
-		return 0, errBodyClosed
+	if err := b.enter(); err != nil {
+		return 0, err
 	}
+	defer b.leave()
 	var n int
 	var err error
 	switch b.kind {
 	case framingChunked:
+		if inside := b.dec.inside(); inside > 0 && b.in.r == b.in.w {
+			n, err = b.in.read(p[:min(int64(len(p)), inside)])
+			return b.inside(n, err)
+		}
 		err = b.in.fill(largeBlock)
 	case framingLength:
 		if int64(len(p)) > b.remain {
 			p = p[:b.remain]
 		}
+		b.direct = true
 		n, err = b.in.read(p)
 		b.took(n)
 	case framingClose:
@@ -221,22 +230,65 @@ func (b *bodyReader) wait(p []byte) (int, error) {
 		}
 	case framingNone:
 	}
-	if n > 0 {
+	return b.outcome(n, err)
+}
+
+// inside accounts for bytes that were read straight out of a chunk.
+func (b *bodyReader) inside(n int, err error) (int, error) {
+	b.dec.took(n)
+	if total := b.total.Add(int64(n)); b.limit > 0 && total > b.limit {
+		return 0, b.fail(refuseBodyTooLarge)
+	}
+	return b.outcome(n, err)
+}
+
+// outcome is what wait returns after a read.
+func (b *bodyReader) outcome(n int, err error) (int, error) {
+	switch {
+	case n > 0:
 		return n, nil
+	case err == nil:
+		return 0, nil
+	case b.closed.Load(): // woken: what follows may still be discarded
+		return 0, errBodyClosed
 	}
-	if err != nil {
-		return 0, b.fail(b.cut(err))
+	return 0, b.fail(b.cut(err))
+}
+
+// slowStart is how long a client's body may be slower than the least rate.
+const slowStart = int64(10 * time.Second)
+
+// enter comes before a wait on the connection: from here to leave, Close wakes
+// it. A client that is too slow on average gets no more time than it has left;
+// the time in which the service does not take what came is not its fault.
+func (b *bodyReader) enter() error {
+	b.reading.Store(true)
+	if b.closed.Load() {
+		b.reading.Store(false)
+		return errBodyClosed
 	}
-	return 0, nil
+	if b.rate > 0 && !b.x.Stream {
+		b.since = b.in.watch.dog.now()
+		allowed := max(slowStart, b.total.Load()/b.rate*int64(time.Second))
+		b.in.by = b.since + max(allowed-b.waited, 1)
+	}
+	return nil
+}
+
+func (b *bodyReader) leave() {
+	b.reading.Store(false)
+	if b.rate > 0 && !b.x.Stream {
+		b.waited += b.in.watch.dog.now() - b.since
+	}
 }
 
 // cut names the fault of a body that stopped before its end.
 func (b *bodyReader) cut(err error) error {
 	eof := errors.Is(err, io.EOF)
 	switch {
-	case b.request && errors.Is(err, errTimeout):
+	case b.x != nil && errors.Is(err, errTimeout):
 		return refuseBodyTimeout
-	case b.request:
+	case b.x != nil:
 		return fmt.Errorf("%w: in the request body: %w", message.ErrClientGone, err)
 	case eof:
 		return io.ErrUnexpectedEOF
@@ -255,18 +307,27 @@ func (b *bodyReader) Close() error {
 
 // RawConn gives the connection when the rest of the body may be spliced from it.
 func (b *bodyReader) RawConn() (*net.TCPConn, int64) {
-	if b.kind != framingLength || b.in.tcp == nil || b.ahead != nil || b.in.r < b.in.w || b.begin != nil {
+	if b.kind != framingLength || b.in.tcp == nil || b.in.r < b.in.w || b.begin != nil {
 		return nil, 0
 	}
 	return b.in.tcp, b.remain
 }
 
 // Advance accounts for n bytes taken from RawConn.
-func (b *bodyReader) Advance(n int64) { b.took(int(n)) }
+func (b *bodyReader) Advance(n int64) {
+	b.direct = true
+	b.took(int(n))
+}
 
 // ReadAhead reads a small body whole into memory, so that Peek shows all of it.
 func (b *bodyReader) ReadAhead() error {
-	if b.kind != framingLength || b.ended || int64(b.in.w-b.in.r) >= b.remain {
+	if b.kind != framingLength || b.ended {
+		return nil
+	}
+	if n := int(b.remain); b.in.w-b.in.r >= n { // it stays where it came
+		b.ahead = b.in.blk.b[b.in.r : b.in.r+n]
+		b.in.r += n
+		b.took(n)
 		return nil
 	}
 	blk := takeBlock(int(b.remain))
@@ -279,7 +340,7 @@ func (b *bodyReader) ReadAhead() error {
 			return err
 		}
 	}
-	b.ahead, b.ar, b.aw = blk, 0, n
+	b.ahead, b.aheadBlk = blk.b[:n], blk
 	return nil
 }
 
@@ -291,7 +352,9 @@ func (b *bodyReader) discard(limit int64) bool {
 	if b.kind == framingLength && b.remain > limit || b.closed.Load() && b.reading.Load() {
 		return false
 	}
-	b.closed.Store(false)
+	if b.closed.Swap(false) {
+		b.in.revive()
+	}
 	b.begin = nil
 	blk := takeBlock(largeBlock)
 	defer blk.give()

@@ -93,6 +93,21 @@ func (d *chunkDecoder) next(src []byte) (skip, data int, err error) {
 	return i, 0, nil
 }
 
+// inside tells how many payload octets of the present chunk are still to come.
+func (d *chunkDecoder) inside() int64 {
+	if d.state != chunkData {
+		return 0
+	}
+	return d.remain
+}
+
+// took accounts for payload that did not come through next.
+func (d *chunkDecoder) took(n int) {
+	if d.remain -= int64(n); d.remain == 0 && d.state == chunkData {
+		d.state = chunkDataCR
+	}
+}
+
 // step takes one octet of framing outside the trailer section.
 func (d *chunkDecoder) step(c byte) *Refusal {
 	switch d.state { //nolint:exhaustive // next takes the others

@@ -38,15 +38,27 @@ type ClientConn struct {
 	x      *message.Exchange
 	onIdle func(c *ClientConn, reusable bool)
 
-	sent      bool // a byte of the request may have left
 	spoilt    atomic.Bool
+	closed    bool
+	extra     bool // bytes beyond the response were there
 	served    int
 	idleSince time.Time
-	upload    chan error // result of a body that is written beside the reading; nil without one
-	ownUpload message.Body
-	uploaded  int64
 	interims  int
 	interimN  int
+
+	upload upload
+	answer *watch // deadline of the answer to a streamed body; nil before the first
+}
+
+// upload is a body that is written beside the reading of the response.
+type upload struct {
+	running bool
+	r       *message.Request
+	wait    time.Duration // for the answer, once all is written
+	sent    int64         // bytes of the body
+	headIn  atomic.Bool   // the answer has begun
+	end     chan error    // the result, once
+	run     func()        // made once, so that starting does not allocate
 }
 
 // RoundTripOptions are the particulars of one exchange.
@@ -55,6 +67,9 @@ type RoundTripOptions struct {
 	Host string
 	// Head is the end of the wait for the response head; zero means none.
 	Head time.Time
+	// Answer is how long the head may take after a streamed body was wholly
+	// written; zero means no limit of its own. Head bounds it too.
+	Answer time.Duration
 	// BodyIdle is how long one read of the response's body may wait.
 	BodyIdle time.Duration
 	// End bounds the whole response; zero means none.
@@ -97,13 +112,20 @@ func NewClientConn(c net.Conn, cfg *ClientConfig) *ClientConn {
 	return cc
 }
 
-// expire wakes whoever waits on the connection.
-func (c *ClientConn) expire(*watch) { _ = c.conn.SetDeadline(longAgo) }
+// expire wakes whoever reads or writes.
+func (c *ClientConn) expire(w *watch) {
+	if w == c.out.watch {
+		_ = c.conn.SetWriteDeadline(longAgo)
+		return
+	}
+	_ = c.conn.SetReadDeadline(longAgo)
+}
 
 // Cancel wakes whoever waits on the connection because the exchange was given up.
 func (c *ClientConn) Cancel(error) {
 	c.spoilt.Store(true)
-	_ = c.conn.SetDeadline(longAgo)
+	c.in.stop()
+	c.out.stop()
 }
 
 // Served counts finished exchanges.
@@ -124,9 +146,19 @@ func (c *ClientConn) Alive() bool {
 	return len(c.in.buffered()) == 0 && quiet(c.peek)
 }
 
-// Close ends the connection.
+// Extra tells that the service sent more than its answers announced.
+func (c *ClientConn) Extra() bool { return c.extra }
+
+// Close ends the connection. It must not be called during an exchange.
 func (c *ClientConn) Close() error {
+	if c.closed {
+		return nil
+	}
+	c.closed = true
 	err := c.conn.Close()
+	if c.answer != nil {
+		c.cfg.Watch.remove(c.answer)
+	}
 	c.in.close()
 	c.out.close()
 	c.body.stop()
@@ -141,7 +173,7 @@ func (c *ClientConn) Close() error {
 // cause of the cancel when the exchange was given up, else a *ConnError.
 func (c *ClientConn) RoundTrip(r *message.Request, o *RoundTripOptions) (*message.Response, error) {
 	c.x, c.onIdle = &r.X, o.OnIdle
-	c.sent, c.upload, c.uploaded = false, nil, 0
+	c.out.wrote, c.in.said = 0, false
 	c.interims, c.interimN = 0, 0
 	if err := r.X.OnCancel(c); err != nil {
 		c.x = nil
@@ -160,16 +192,14 @@ func (c *ClientConn) RoundTrip(r *message.Request, o *RoundTripOptions) (*messag
 	return &c.resp, nil
 }
 
-// failed ends an exchange that got no response.
+// failed ends an exchange that gave no response and finds out why.
 func (c *ClientConn) failed(r *message.Request, err error) error {
 	cause := r.X.Err()
-	ce := &ConnError{Op: "read", Sent: c.sent, GotByte: c.in.w > c.in.r, Replay: c.upload == nil, Err: err}
-	ce.Timeout = errors.Is(err, errTimeout)
-	if we, ok := errors.AsType[*writeError](err); ok {
-		ce.Op, ce.Err = "write", we.err
-	}
+	ce := &ConnError{Op: "read", GotByte: c.in.w > c.in.r || c.interims > 0, Replay: !c.upload.running}
 	c.spoilt.Store(true)
-	c.endUpload()
+	uerr := c.endUpload()
+	ce.Sent = c.out.wrote > 0 || c.in.said
+	ce.Timeout = errors.Is(err, errTimeout) || c.answer != nil && c.answer.disarm()
 	c.finish(false)
 	var ref *Refusal
 	switch {
@@ -178,9 +208,19 @@ func (c *ClientConn) failed(r *message.Request, err error) error {
 	case errors.As(err, &ref):
 		return err
 	}
-	if be, ok := errors.AsType[*bodyError](err); ok {
+	var be *bodyError
+	if errors.As(err, &be) || errors.As(uerr, &be) { // the fault is the client's
 		return be.err
 	}
+	var we *writeError
+	switch {
+	case errors.As(err, &we):
+		ce.Op, err = "write", we.err
+	case uerr != nil && !errors.Is(err, errTimeout):
+		ce.Op, err = "write", uerr
+		ce.Timeout = errors.Is(uerr, errTimeout)
+	}
+	ce.Err = err
 	return ce
 }
 
@@ -191,7 +231,12 @@ func (e *writeError) Unwrap() error { return e.err }
 
 // aheadSize is the largest body that is read whole before the request is sent:
 // head and body then leave in one write and nothing runs beside the exchange.
-const aheadSize = joinSize
+// That of a request which may be sent twice can be larger, so that it can be
+// (http1 §12.4).
+const (
+	aheadSize  = joinSize
+	replaySize = 64 << 10
+)
 
 type readAheader interface{ ReadAhead() error }
 
@@ -208,23 +253,22 @@ func (c *ClientConn) send(r *message.Request, o *RoundTripOptions) error {
 		}
 		return nil // the body waits for 100, see receive
 	}
-	if r.Length > 0 && r.Length <= aheadSize {
+	if r.Length > 0 && (r.Length <= aheadSize || r.Length <= replaySize && r.Idempotent()) {
 		if ra, ok := r.Body.(readAheader); ok {
 			if err := ra.ReadAhead(); err != nil {
 				return &bodyError{err}
 			}
 		}
 	}
-	if src, ok := r.Body.(message.Buffered); ok && r.Length >= 0 {
+	if src, ok := r.Body.(message.Buffered); ok && r.Length >= 0 && !chunkedRequest(r) {
 		if p := src.Peek(); int64(len(p)) == r.Length {
-			c.sent = true
 			if err := c.out.put(p); err != nil {
 				return &writeError{err}
 			}
 			return c.say()
 		}
 	}
-	c.startUpload(r)
+	c.startUpload(r, o)
 	return nil
 }
 
@@ -234,13 +278,11 @@ func (c *ClientConn) say() error {
 	if c.in.raw == nil {
 		return c.flushHead()
 	}
-	c.sent = true
 	c.in.say = c.out.buf
 	return nil
 }
 
 func (c *ClientConn) flushHead() error {
-	c.sent = true
 	if err := c.out.flush(); err != nil {
 		return &writeError{err}
 	}
@@ -249,56 +291,100 @@ func (c *ClientConn) flushHead() error {
 
 // startUpload writes what is collected and the body beside the reading of the
 // response. Close of the body and of the connection end it early.
-func (c *ClientConn) startUpload(r *message.Request) {
-	c.sent = true
-	c.upload = make(chan error, 1)
-	c.ownUpload = r.Body
-	chunked := r.Length < 0
-	go func() {
-		err := c.out.writeBody(r.Body, r.Length, chunked, &c.uploaded)
-		if err == nil && chunked {
-			c.out.buf = appendLastChunk(c.out.buf, &r.Trailer)
+func (c *ClientConn) startUpload(r *message.Request, o *RoundTripOptions) {
+	u := &c.upload
+	if u.run == nil {
+		u.run, u.end = c.runUpload, make(chan error, 1)
+	}
+	if o.Answer > 0 && c.answer == nil {
+		c.answer = c.cfg.Watch.add(c)
+	}
+	u.running, u.r, u.wait, u.sent = true, r, o.Answer, 0
+	u.headIn.Store(false)
+	go u.run()
+}
+
+// runUpload writes the body, and on a fault makes the exchange end.
+func (c *ClientConn) runUpload() {
+	u := &c.upload
+	err := c.writeUpload(u.r)
+	if err == nil && u.wait > 0 {
+		c.answer.after(u.wait)
+		if u.headIn.Load() {
+			c.answer.disarm()
 		}
-		if err == nil {
-			err = c.out.flush()
-		}
-		if err != nil {
-			// Never end a cut body validly (RFC 9112 §8), and wake the reading:
-			// the answer may still come, so only our side is closed.
-			c.cutUpload(err)
-		}
-		c.upload <- err
-	}()
+	}
+	u.end <- err
+	if err != nil {
+		// Never end a cut body validly (RFC 9112 §8), and wake the reading.
+		c.cutUpload(err)
+	}
+}
+
+func (c *ClientConn) writeUpload(r *message.Request) error {
+	chunked := chunkedRequest(r)
+	if err := c.out.writeBody(r.Body, r.Length, chunked, &c.upload.sent); err != nil {
+		return err
+	}
+	if c.upload.sent < r.Length {
+		return &bodyError{io.ErrUnexpectedEOF}
+	}
+	if chunked {
+		c.out.buf = appendLastChunk(c.out.buf, &r.Trailer)
+	}
+	return c.out.flush()
 }
 
 // cutUpload ends the sending side after a body that could not be completed.
 func (c *ClientConn) cutUpload(err error) {
 	c.spoilt.Store(true)
 	if _, ok := errors.AsType[*bodyError](err); ok {
-		_ = c.conn.SetDeadline(longAgo)
+		c.in.stop()
 		return
 	}
 	// The service stopped taking the body; what it answers may still arrive.
 	_ = c.conn.SetReadDeadline(time.Now().Add(time.Second))
 }
 
-// endUpload makes a running upload end and waits for it.
-func (c *ClientConn) endUpload() {
-	if c.upload == nil {
-		return
+// uploadGrace is for an upload whose last write has been answered but has not
+// returned yet.
+const uploadGrace = 5 * time.Millisecond
+
+// endUpload makes a running upload end, waits for it, and gives its fault.
+func (c *ClientConn) endUpload() (err error) {
+	u := &c.upload
+	if !u.running {
+		return nil
 	}
 	select {
-	case err := <-c.upload:
-		if err != nil {
-			c.spoilt.Store(true)
-		}
+	case err = <-u.end:
 	default:
-		c.spoilt.Store(true)
-		_ = c.ownUpload.Close()
-		_ = c.conn.SetWriteDeadline(longAgo)
-		<-c.upload //nolint:errcheck // the exchange has failed already
+		err = c.cutShort()
 	}
-	c.upload, c.ownUpload = nil, nil
+	if err != nil {
+		c.spoilt.Store(true)
+	}
+	u.running, u.r = false, nil
+	return err
+}
+
+// cutShort stops an upload after a moment's grace.
+func (c *ClientConn) cutShort() error {
+	u := &c.upload
+	if !c.spoilt.Load() {
+		timer := time.NewTimer(uploadGrace)
+		defer timer.Stop()
+		select {
+		case err := <-u.end:
+			return err
+		case <-timer.C:
+		}
+	}
+	c.spoilt.Store(true)
+	_ = u.r.Body.Close()
+	c.out.stop()
+	<-u.end // its fault is of our making
+	return nil
 }
 
 // continueWait is how long a body waits for the service's 100 (RFC 9110
@@ -307,32 +393,30 @@ const continueWait = time.Second
 
 // receive reads heads until the final one.
 func (c *ClientConn) receive(r *message.Request, o *RoundTripOptions) error {
-	waiting := r.Expect && r.X.Continue != nil && c.upload == nil && r.Body != message.NoBody
+	waiting := r.Expect && r.X.Continue != nil && !c.upload.running && r.Body != message.NoBody
 	c.in.idle = 0
+	c.in.by = c.cfg.Watch.offset(o.Head)
+	if proceed := c.cfg.Watch.now() + int64(continueWait); waiting && (c.in.by == neverAt || proceed < c.in.by) {
+		c.in.by = proceed
+	}
 	for {
-		c.in.by = c.cfg.Watch.offset(o.Head)
-		if waiting {
-			c.in.by = c.cfg.Watch.now() + int64(continueWait)
-		}
 		err := c.readHead(r)
-		if waiting && errors.Is(err, errTimeout) {
+		switch {
+		case waiting && errors.Is(err, errTimeout):
 			waiting = false
-			if err := c.proceed(r); err != nil {
-				return err
+			err = c.proceed(r, o)
+			if err == nil {
+				continue
 			}
-			continue
+		case err == nil && waiting && c.resp.Status == 100:
+			waiting = false
+			err = c.proceed(r, o)
 		}
 		if err != nil {
 			return err
 		}
 		if c.resp.Status >= 200 || c.resp.Status == 101 {
 			return c.begin(r, o)
-		}
-		if waiting && c.resp.Status == 100 {
-			waiting = false
-			if err := c.proceed(r); err != nil {
-				return err
-			}
 		}
 		if err := c.interim(r); err != nil {
 			return err
@@ -341,16 +425,18 @@ func (c *ClientConn) receive(r *message.Request, o *RoundTripOptions) error {
 }
 
 // proceed tells the client to send its body and starts forwarding it.
-func (c *ClientConn) proceed(r *message.Request) error {
+func (c *ClientConn) proceed(r *message.Request, o *RoundTripOptions) error {
+	if !o.Head.IsZero() && !time.Now().Before(o.Head) {
+		return errTimeout
+	}
+	c.in.by = c.cfg.Watch.offset(o.Head)
 	if c.in.timedOut { // the wait for 100 ended by time, not by fault
-		c.in.timedOut = false
-		c.in.watch.rearm()
-		_ = c.conn.SetDeadline(time.Time{})
+		c.in.revive()
 	}
 	if err := r.X.Continue(); err != nil {
 		return &bodyError{err}
 	}
-	c.startUpload(r)
+	c.startUpload(r, o)
 	return nil
 }
 
@@ -400,7 +486,8 @@ func (c *ClientConn) readHead(r *message.Request) error {
 			}
 			return err
 		}
-		fresh = hasLF(c.in.blk.b[min(seen, c.in.w):c.in.w]) || c.in.w >= limit
+		// The first bytes tell another protocol at once.
+		fresh = seen == 0 || hasLF(c.in.blk.b[min(seen, c.in.w):c.in.w]) || c.in.w >= limit
 	}
 }
 
@@ -410,6 +497,9 @@ func hasLF(b []byte) bool {
 
 // begin turns the parsed head into the response that RoundTrip returns.
 func (c *ClientConn) begin(r *message.Request, o *RoundTripOptions) error {
+	if c.upload.running {
+		c.answered()
+	}
 	p := &c.resp
 	p.Owner = c
 	c.in.idle, c.in.by = o.BodyIdle, c.cfg.Watch.offset(o.End)
@@ -420,6 +510,7 @@ func (c *ClientConn) begin(r *message.Request, o *RoundTripOptions) error {
 	c.body.start(&c.in, c.head.framing, p.Length)
 	if c.head.framing == framingChunked {
 		c.body.dec.reset(c.cfg.Limits.chunk(), &p.Trailer)
+		c.body.dec.nominate(&p.Header)
 	}
 	StripResponse(p)
 	if c.head.framing != framingNone && !c.body.Ended() {
@@ -428,10 +519,25 @@ func (c *ClientConn) begin(r *message.Request, o *RoundTripOptions) error {
 	return nil
 }
 
+// answered takes the deadline of the answer away from an upload under way.
+func (c *ClientConn) answered() {
+	c.upload.headIn.Store(true)
+	if c.answer != nil && c.answer.disarm() {
+		c.answer.rearm()
+		c.in.revive()
+	}
+}
+
 // ReleaseResponse ends the exchange; it is called by Response.Release.
 func (c *ClientConn) ReleaseResponse(_ *message.Response, complete bool) {
-	c.endUpload()
+	_ = c.endUpload()
 	c.finish(complete || c.body.Ended())
+}
+
+// unasked tells that the service sent something behind its response: the next
+// request would take it for its answer.
+func (c *ClientConn) unasked() bool {
+	return len(c.in.buffered()) > 0 || c.body.direct && !quiet(c.peek)
 }
 
 // finish gives the connection to its pool, or to be closed.
@@ -447,8 +553,10 @@ func (c *ClientConn) finish(whole bool) {
 	if c.idleSince.IsZero() {
 		c.idleSince = time.Now()
 	}
-	reusable := whole && c.body.Ended() && !c.head.close && !c.spoilt.Load() && !c.in.timedOut &&
-		len(c.in.buffered()) == 0
+	reusable := whole && c.body.Ended() && !c.head.close && !c.spoilt.Load() && !c.in.timedOut
+	if c.extra = reusable && c.unasked(); c.extra {
+		reusable = false
+	}
 	c.body.stop()
 	c.in.say = nil
 	c.out.drop()

@@ -70,10 +70,11 @@ type input struct {
 	base, r, w int
 
 	timedOut bool
-	busy     atomic.Bool // a Read is in progress (for closing from elsewhere)
+	stopped  atomic.Bool // the exchange was given up: no wait may begin any more
 
 	// say is sent before the next wait of await: see there.
-	say []byte
+	say  []byte
+	said bool // some of it was sent
 
 	awaitFn func(fd uintptr) bool // made once, so that waiting does not allocate
 	awaitN  int
@@ -167,10 +168,21 @@ func (in *input) await() error {
 
 // sayRest sends what the socket did not take at once and waits as usual.
 func (in *input) sayRest() error {
-	_, err := in.conn.Write(in.say)
+	if at := in.watch.at.Load(); at > 0 {
+		_ = in.conn.SetWriteDeadline(in.watch.dog.start.Add(time.Duration(at)))
+	}
+	n, err := in.conn.Write(in.say)
 	in.say = nil
+	in.said = in.said || n > 0
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		in.timedOut, err = true, errTimeout
+	}
 	if err = in.settle(err); err != nil {
 		return &writeError{err}
+	}
+	_ = in.conn.SetWriteDeadline(time.Time{})
+	if in.stopped.Load() {
+		return os.ErrDeadlineExceeded
 	}
 	return in.await()
 }
@@ -181,6 +193,7 @@ func (in *input) awaitRead(fd uintptr) bool {
 	if len(in.say) > 0 {
 		n, errno := send(fd, in.say)
 		in.say = in.say[n:]
+		in.said = in.said || n > 0
 		switch {
 		case errno == 0 && len(in.say) == 0:
 			return false
@@ -214,6 +227,23 @@ func (in *input) settle(err error) error {
 		return errTimeout
 	}
 	return err
+}
+
+// stop ends reading for good; it may be called from another goroutine.
+func (in *input) stop() {
+	in.stopped.Store(true)
+	_ = in.conn.SetReadDeadline(longAgo)
+}
+
+// revive makes the connection readable again after a deadline, unless it was
+// stopped meanwhile.
+func (in *input) revive() {
+	in.watch.rearm()
+	in.timedOut = false
+	_ = in.conn.SetReadDeadline(time.Time{})
+	if in.stopped.Load() {
+		_ = in.conn.SetReadDeadline(longAgo)
+	}
 }
 
 // fill reads more bytes behind the buffered ones, at least one. It keeps what

@@ -1,8 +1,10 @@
 package http1
 
 import (
+	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/maru-msa/maru/message"
@@ -15,7 +17,11 @@ type output struct {
 	tcp   *net.TCPConn
 	quick *socket // nil where there is none
 	watch *watch
-	limit time.Duration // how long one write may wait
+	limit time.Duration // how long a write may wait for its next byte to be taken
+	wrote int64         // bytes written since the exchange began
+
+	stopped atomic.Bool // the exchange was given up: no wait may begin any more
+	slow    bool        // the reader of this body is too slow for splicing
 
 	blk  *block
 	buf  []byte // what is to be written; in blk unless it grew
@@ -27,7 +33,13 @@ type output struct {
 const (
 	joinSize   = 16 << 10 // head and body up to this leave in one write
 	spliceSize = 64 << 10 // bodies from here on are spliced
-	splicePart = 1 << 20  // a part of a spliced body between two looks at the clock
+
+	// A spliced body is moved in parts, and between two of them there is a look
+	// at the clock: what a deadline finds in the kernel's pipe is lost. A reader
+	// that takes long for a part gets the rest by copying, where bytes count.
+	spliceFirst = 128 << 10
+	splicePart  = 1 << 20
+	spliceTime  = int64(2 * time.Second)
 )
 
 func (o *output) init(c net.Conn, d *Watchdog, who expirer) {
@@ -67,21 +79,45 @@ func (o *output) flush() error {
 	return err
 }
 
-// write writes p whole. Mostly the socket takes it at once; the deadline is set
+// write writes all of p. Mostly the socket takes it at once; the deadline is set
 // only when it does not.
 func (o *output) write(p []byte) error {
 	if o.quick != nil {
 		n, err := o.quick.try(p)
+		o.wrote += int64(n)
 		if err != nil || n == len(p) {
 			return err
 		}
 		p = p[n:]
 	}
-	if o.watch.after(o.limit) {
-		return errTimeout
+	for {
+		if o.watch.after(o.limit) {
+			return errTimeout
+		}
+		n, err := o.conn.Write(p)
+		o.wrote += int64(n)
+		if err = o.settle(err); err == nil || !o.moved(int64(n), err) {
+			return err
+		}
+		p = p[n:]
 	}
-	_, err := o.conn.Write(p)
-	return o.settle(err)
+}
+
+// moved tells whether a write that ran into its deadline got some bytes away:
+// then the reader is slow, not stuck, and the time begins anew.
+func (o *output) moved(n int64, err error) bool {
+	if n == 0 || !errors.Is(err, errTimeout) {
+		return false
+	}
+	o.watch.rearm()
+	_ = o.conn.SetWriteDeadline(time.Time{})
+	return !o.stopped.Load()
+}
+
+// stop ends writing for good; it may be called from another goroutine.
+func (o *output) stop() {
+	o.stopped.Store(true)
+	_ = o.conn.SetWriteDeadline(longAgo)
 }
 
 func (o *output) settle(err error) error {
@@ -97,19 +133,30 @@ func (o *output) put(p []byte) error {
 		o.buf = append(o.buf, p...)
 		return nil
 	}
-	if o.watch.after(o.limit) {
-		return errTimeout
-	}
 	o.vec[0], o.vec[1] = o.buf, p
 	o.bufs = o.vec[:]
-	var w io.Writer = o.conn
-	if o.tcp != nil {
-		w = o.tcp // takes both with one system call
-	}
-	_, err := o.bufs.WriteTo(w)
+	err := o.writeVector()
 	o.vec[0], o.vec[1] = nil, nil
 	o.buf = o.buf[:0]
-	return o.settle(err)
+	return err
+}
+
+// writeVector writes all of o.bufs.
+func (o *output) writeVector() error {
+	var w io.Writer = o.conn
+	if o.tcp != nil {
+		w = o.tcp // takes all with one system call
+	}
+	for {
+		if o.watch.after(o.limit) {
+			return errTimeout
+		}
+		n, err := o.bufs.WriteTo(w)
+		o.wrote += n
+		if err = o.settle(err); err == nil || !o.moved(n, err) {
+			return err
+		}
+	}
 }
 
 // Ender is a body that knows its end before a Read would return io.EOF.
@@ -124,9 +171,13 @@ func ended(b message.Body) bool {
 // payload byte. An error of the body itself comes back as *bodyError.
 func (o *output) writeBody(b message.Body, length int64, chunked bool, count *int64) error {
 	src, _ := b.(message.Buffered)
+	o.slow = false
 	for {
 		if src != nil {
 			if p := src.Peek(); len(p) > 0 {
+				if left := length - *count; length >= 0 && int64(len(p)) > left {
+					p = p[:left] // never more than the head announced
+				}
 				if err := o.putPayload(p, chunked); err != nil {
 					return err
 				}
@@ -153,9 +204,9 @@ func (o *output) writeBody(b message.Body, length int64, chunked bool, count *in
 
 // writeMore waits for more of the body and writes it.
 func (o *output) writeMore(b message.Body, length int64, chunked bool, count *int64) (done bool, err error) {
-	if raw, ok := b.(message.Raw); ok && o.tcp != nil && !chunked {
-		if c, remaining := raw.RawConn(); c != nil && remaining >= spliceSize {
-			return true, o.splice(raw, c, remaining, count)
+	if body, ok := b.(*bodyReader); ok && o.tcp != nil && !chunked && !o.slow {
+		if c, remaining := body.RawConn(); c != nil && remaining >= spliceSize {
+			return o.splice(body, c, count)
 		}
 	}
 	blk := takeBlock(largeBlock)
@@ -164,6 +215,9 @@ func (o *output) writeMore(b message.Body, length int64, chunked bool, count *in
 	p := blk.b
 	if chunked {
 		p = p[margin : len(p)-2]
+	}
+	if left := length - *count; length >= 0 && int64(len(p)) > left {
+		p = p[:left]
 	}
 	n, err := b.Read(p)
 	if err != nil && n == 0 {
@@ -199,29 +253,56 @@ func (o *output) putPayload(p []byte, chunked bool) error {
 }
 
 // splice moves the rest of a body from socket to socket inside the kernel.
-func (o *output) splice(b message.Raw, src *net.TCPConn, remaining int64, count *int64) error {
-	idle, _ := b.(*bodyReader)
-	for remaining > 0 {
-		if o.watch.after(o.limit) || idle != nil && idle.in.arm() {
-			return errTimeout
-		}
-		o.lim.R, o.lim.N = src, min(remaining, splicePart)
-		n, err := o.tcp.ReadFrom(&o.lim)
-		o.lim.R = nil
-		b.Advance(n)
+// done is false when the rest is better copied.
+func (o *output) splice(b *bodyReader, src *net.TCPConn, count *int64) (done bool, err error) {
+	for part := int64(spliceFirst); !b.ended; part = min(2*part, splicePart) {
+		began := o.watch.dog.now()
+		n, err := o.move(b, src, min(b.remain, part))
 		*count += n
-		remaining -= n
-		if idle != nil {
-			err = idle.in.settle(err)
+		if err != nil {
+			return true, err
 		}
-		if err = o.settle(err); err != nil {
-			return err
-		}
-		if n == 0 {
-			return &bodyError{io.ErrUnexpectedEOF}
+		if o.watch.dog.now()-began > spliceTime {
+			o.slow = true
+			return b.ended, nil
 		}
 	}
-	return nil
+	return true, nil
+}
+
+// move splices one part.
+func (o *output) move(b *bodyReader, src *net.TCPConn, part int64) (int64, error) {
+	if err := b.enter(); err != nil {
+		return 0, &bodyError{err}
+	}
+	if b.in.arm() || o.watch.after(o.limit) {
+		b.leave()
+		return 0, errTimeout
+	}
+	o.lim.R, o.lim.N = src, part
+	n, err := o.tcp.ReadFrom(&o.lim)
+	o.lim.R = nil
+	b.leave()
+	late := b.in.watch.disarm()
+	err = o.settle(err)
+	o.wrote += n
+	b.Advance(n)
+	switch {
+	case errors.Is(err, errTimeout): // of the reader
+		return n, err
+	case late && n > 0: // the sender is slow, not silent
+		b.in.revive()
+		return n, nil
+	case late:
+		return n, &bodyError{b.fail(b.cut(errTimeout))}
+	case b.closed.Load() && err != nil:
+		return n, &bodyError{errBodyClosed}
+	case err == nil && n == 0:
+		return n, &bodyError{b.fail(b.cut(io.EOF))}
+	case err != nil && broken(b.in.raw):
+		return n, &bodyError{b.fail(b.cut(err))}
+	}
+	return n, err
 }
 
 // bodyError is a fault of the body that is passed on, not of the connection it

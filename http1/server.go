@@ -37,8 +37,8 @@ type Server struct {
 	draining atomic.Bool
 	mu       sync.Mutex
 	conns    map[*serverConn]struct{}
+	empty    chan struct{} // made by Drain, closed when the last connection has ended
 	shard    atomic.Uint32
-	idle     sync.WaitGroup
 	ready    sync.Once
 }
 
@@ -71,6 +71,7 @@ type serverConn struct {
 	phase     atomic.Uint32
 	watching  chan struct{} // closed when the client watcher has ended
 	stopWatch atomic.Bool
+	early     sync.Mutex // 1xx responses may come from more than one goroutine
 	continued bool
 
 	interimFn  func(*message.Response) error
@@ -81,6 +82,7 @@ type serverConn struct {
 // phases of a connection, for whoever looks at it from outside.
 const (
 	phaseIdle uint32 = iota
+	phaseShut        // was idle when the server drained
 	phaseHead
 	phaseBody
 	phaseHandle
@@ -90,7 +92,6 @@ const (
 func (s *Server) prepare() {
 	s.ready.Do(func() {
 		s.Limits = s.Limits.WithDefaults()
-		s.conns = make(map[*serverConn]struct{})
 		if s.Date == nil {
 			s.Date = NewClock()
 		}
@@ -108,15 +109,17 @@ func (s *Server) Conns() int {
 func (s *Server) ServeConn(c net.Conn, info ConnInfo) {
 	s.prepare()
 	c = Quick(c)
-	sc := &serverConn{s: s, conn: c, info: info, shard: s.shard.Add(1)}
+	sc := &serverConn{s: s, conn: c, info: info, shard: s.shard.Add(1), last: time.Now()}
 	sc.in.init(c, s.Watch, sc)
 	sc.out.init(c, s.Watch, sc)
 	sc.out.limit = s.Limits.Write
 	sc.peek = rawOf(c)
 	sc.interimFn, sc.continueFn, sc.bodyDone = sc.sendInterim, sc.sendContinue, sc.watchNow
 	s.mu.Lock()
+	if s.conns == nil {
+		s.conns = make(map[*serverConn]struct{})
+	}
 	s.conns[sc] = struct{}{}
-	s.idle.Add(1)
 	s.mu.Unlock()
 	defer s.forget(sc)
 	sc.serve()
@@ -127,38 +130,72 @@ func (s *Server) forget(c *serverConn) {
 	c.in.close()
 	c.out.close()
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	delete(s.conns, c)
-	s.mu.Unlock()
-	s.idle.Done()
+	if s.empty != nil && len(s.conns) == 0 {
+		close(s.empty)
+		s.empty = nil
+	}
 }
+
+// settleTime is how long Drain waits for connections that were accepted and
+// not yet served.
+const settleTime = 20 * time.Millisecond
 
 // Drain asks every connection to end: the next response says Connection:
 // close, idle connections are closed a second later (a request may be under
 // way), tunnels stay. It returns when all are gone or ctx ends.
 func (s *Server) Drain(ctx context.Context) error {
-	s.prepare()
 	s.draining.Store(true)
-	timer := time.NewTimer(time.Second)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
+	if err := pause(ctx, nil, settleTime); err != nil {
+		return err
+	}
+	gone := s.whenEmpty()
+	if err := pause(ctx, gone, time.Second); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	for c := range s.conns {
-		if c.phase.Load() == phaseIdle {
+		if c.phase.CompareAndSwap(phaseIdle, phaseShut) {
 			_ = c.conn.SetReadDeadline(longAgo)
 		}
 	}
 	s.mu.Unlock()
-	gone := make(chan struct{})
-	go func() { s.idle.Wait(); close(gone) }()
 	select {
 	case <-gone:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// whenEmpty gives a channel that is closed once no connection is left.
+func (s *Server) whenEmpty() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	gone := s.empty
+	if gone == nil {
+		gone = make(chan struct{})
+		if len(s.conns) == 0 {
+			close(gone)
+		} else {
+			s.empty = gone
+		}
+	}
+	return gone
+}
+
+// pause waits for d, or until over is closed; the error is ctx's.
+func pause(ctx context.Context, over <-chan struct{}, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-over:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
 }
 
 // CloseAll closes every connection at once.
@@ -173,12 +210,15 @@ func (s *Server) CloseAll() {
 // expire is called when a deadline of the connection passed. While a handler
 // works, that is the sign to watch whether the client is still there.
 func (c *serverConn) expire(w *watch) {
-	if w == c.in.watch && c.phase.Load() == phaseHandle {
+	switch {
+	case w != c.in.watch:
+		_ = c.conn.SetWriteDeadline(longAgo)
+	case c.phase.Load() == phaseHandle:
 		c.watching = make(chan struct{})
 		go c.watchClient()
-		return
+	default: // only reading ends: the answer may tell why
+		_ = c.conn.SetReadDeadline(longAgo)
 	}
-	_ = c.conn.SetDeadline(longAgo)
 }
 
 // serve is the life of a connection.
@@ -207,14 +247,17 @@ func (c *serverConn) next() bool {
 		c.phase.Store(phaseIdle)
 		limit := l.Idle
 		switch {
-		case c.used == 0:
-			limit, c.last = l.FirstByte, time.Now()
 		case c.s.draining.Load():
 			limit = time.Second
+		case c.used == 0:
+			limit = l.FirstByte
 		}
 		c.in.idle, c.in.by = 0, c.s.Watch.offset(c.last.Add(limit))
 		if err := c.in.await(); err != nil {
 			return false
+		}
+		if !c.phase.CompareAndSwap(phaseIdle, phaseHead) {
+			c.spare()
 		}
 	}
 	c.phase.Store(phaseHead)
@@ -238,10 +281,19 @@ func (c *serverConn) next() bool {
 	return true
 }
 
+// spare goes on with a connection that Drain was about to end when its next
+// request came: it is the last one.
+func (c *serverConn) spare() {
+	c.s.mu.Lock()   // behind it the deadline is set
+	c.s.mu.Unlock() //nolint:staticcheck // nothing to do in between
+	c.in.revive()
+}
+
 // readHead reads and parses one request head; a partial one is parsed again
-// only when another line has come.
+// only when another line has come, or when it outgrows a limit.
 func (c *serverConn) readHead(began time.Time) error {
 	limit := int(c.s.Limits.HeaderBytes)
+	line := int(c.s.Limits.RequestLine) + len("\r\n\r\n") // an empty line may stand before it
 	c.in.idle = 0
 	for fresh := true; ; {
 		if fresh {
@@ -260,7 +312,7 @@ func (c *serverConn) readHead(began time.Time) error {
 		if c.in.by == neverAt {
 			c.in.by = c.s.Watch.offset(began.Add(c.s.Limits.Head))
 		}
-		seen := c.in.w
+		seen, was := c.in.w, c.in.w-c.in.r
 		if err := c.in.fill(limit + 2); err != nil {
 			if errors.Is(err, errFull) {
 				return refuseHeadTooLarge
@@ -270,7 +322,8 @@ func (c *serverConn) readHead(began time.Time) error {
 			}
 			return err
 		}
-		fresh = hasLF(c.in.blk.b[min(seen, c.in.w):c.in.w]) || c.in.w-c.in.base >= limit
+		n := c.in.w - c.in.r
+		fresh = hasLF(c.in.blk.b[min(seen, c.in.w):c.in.w]) || n >= limit || n >= line && was < line
 	}
 }
 
@@ -291,23 +344,24 @@ func (c *serverConn) exchange() bool {
 		c.watchFrom(r.X.Began)
 	}
 	p := c.s.Handler(r)
-	c.unwatch()
 	if p.Status == 101 {
+		c.unwatch()
 		return c.upgrade(r, p)
 	}
-	closing := c.mustClose(p)
-	err := c.write(r, p, closing)
+	opt, bodyless := c.frame(r, p)
+	err := c.write(r, p, opt, bodyless)
 	if err == nil {
 		p.MarkComplete()
 	}
 	r.X.Mark(message.PhaseDone)
 	c.last = r.X.Began.Add(r.X.Phases[message.PhaseDone])
+	r.X.Received = c.body.total.Load()
 	if c.s.Done != nil {
 		c.s.Done(r, p, err)
 	}
-	p.Release()
-	r.X.Received = c.body.total
-	again := err == nil && !closing && c.finishBody()
+	p.Release() // ends an upload that still reads the body
+	c.unwatch()
+	again := err == nil && !opt.close && c.finishBody()
 	c.body.stop()
 	if err == nil && !again {
 		c.linger()
@@ -324,7 +378,7 @@ func (c *serverConn) startBody(r *message.Request) {
 		kind = framingLength
 	}
 	c.body.start(&c.in, kind, r.Length)
-	c.body.request = true
+	c.body.x, c.body.rate = &r.X, int64(c.s.Limits.BodyRate)
 	c.in.by, c.in.idle = neverAt, c.s.Limits.BodyIdle
 	c.continued = false
 	r.X.Interim, r.X.Continue = nil, nil
@@ -338,12 +392,32 @@ func (c *serverConn) startBody(r *message.Request) {
 	c.body.finished = c.bodyDone
 	if c.head.chunked {
 		c.body.dec.reset(c.s.Limits.chunk(), &r.Trailer)
+		c.body.dec.nominate(&r.Header)
 		c.body.limit = c.s.Limits.body()
 	}
 	if r.Expect && len(c.in.buffered()) == 0 {
 		r.X.Continue = c.continueFn
 		c.body.begin = c.continueFn
 	}
+}
+
+// frame decides how the response is framed and whether the connection ends with
+// it; bodyless tells that nothing may follow its head.
+func (c *serverConn) frame(r *message.Request, p *message.Response) (opt responseOptions, bodyless bool) {
+	opt = responseOptions{proto: r.Proto, head: r.Method == "HEAD", close: c.mustClose(p), date: c.s.Date.Date(c.latest())}
+	bodyless = opt.head || message.NoContent(p.Status) || p.Status == 205
+	if !bodyless && p.Length < 0 {
+		switch {
+		case p.Body == message.NoBody:
+			p.Length = 0
+		case r.Proto >= message.HTTP11:
+			opt.chunked = true
+		default:
+			opt.close = true // only the connection's end can end it
+		}
+	}
+	opt.keepAlive10 = c.head.keepAlive10 && !opt.close
+	return opt, bodyless
 }
 
 // mustClose tells whether the connection ends with this response.
@@ -358,40 +432,27 @@ func (c *serverConn) mustClose(p *message.Response) bool {
 
 // write writes the response. A response that can't be completed ends the
 // connection without a valid end (RFC 9112 §8).
-func (c *serverConn) write(r *message.Request, p *message.Response, closing bool) error {
-	head := r.Method == "HEAD"
-	bodyless := head || message.NoContent(p.Status) || p.Body == message.NoBody
-	opt := responseOptions{
-		proto: r.Proto, head: head, close: closing, keepAlive10: c.head.keepAlive10 && !closing,
-		date: c.s.Date.Date(c.latest()),
-	}
-	if p.Length < 0 && !bodyless {
-		opt.chunked = r.Proto >= message.HTTP11
-		if !opt.chunked {
-			opt.close, opt.keepAlive10 = true, false
-		}
-	}
+func (c *serverConn) write(r *message.Request, p *message.Response, opt responseOptions, bodyless bool) error {
 	c.out.room(smallBlock)
 	c.out.buf = appendResponseHead(c.out.buf, p, opt)
-	if bodyless {
+	if bodyless || p.Length == 0 {
 		return c.flushAll()
 	}
-	if err := c.out.writeBody(p.Body, p.Length, opt.chunked, &r.X.Sent); err != nil {
-		c.out.drop()
-		return err
+	err := c.out.writeBody(p.Body, p.Length, opt.chunked, &r.X.Sent)
+	if err == nil && r.X.Sent < p.Length {
+		err = &bodyError{io.ErrUnexpectedEOF}
 	}
-	if p.Length >= 0 && r.X.Sent < p.Length {
+	if err != nil {
 		c.out.drop()
-		return &bodyError{io.ErrUnexpectedEOF}
+		if !opt.chunked && p.Length < 0 {
+			reset(c.conn) // an orderly end would make it look whole
+		}
+		return err
 	}
 	if opt.chunked {
 		c.out.buf = appendLastChunk(c.out.buf, &p.Trailer)
 	}
-	err := c.flushAll()
-	if opt.close && !closing { // close-delimited for HTTP/1.0
-		return errors.Join(err, io.EOF)
-	}
-	return err
+	return c.flushAll()
 }
 
 // latest is a recent moment of the exchange, which saves asking the clock: when
@@ -411,6 +472,8 @@ func (c *serverConn) flushAll() error {
 
 // sendInterim passes a 1xx to the client at once (RFC 9110 §15.2).
 func (c *serverConn) sendInterim(p *message.Response) error {
+	c.early.Lock()
+	defer c.early.Unlock()
 	c.out.room(smallBlock)
 	c.out.buf = appendResponseHead(c.out.buf, p, responseOptions{proto: message.HTTP11})
 	return c.flushAll()
@@ -418,6 +481,8 @@ func (c *serverConn) sendInterim(p *message.Response) error {
 
 // sendContinue tells the client to send its body, once (RFC 9110 §10.1.1).
 func (c *serverConn) sendContinue() error {
+	c.early.Lock()
+	defer c.early.Unlock()
 	if c.continued {
 		return nil
 	}
@@ -436,8 +501,9 @@ func (c *serverConn) finishBody() bool {
 	if c.body.Ended() {
 		return true
 	}
+	c.phase.Store(phaseBody)
 	c.in.idle, c.in.by = 0, c.s.Watch.now()+int64(time.Second)
-	c.body.finished = nil
+	c.body.finished, c.body.rate = nil, 0
 	return c.body.discard(leftover)
 }
 
@@ -466,7 +532,7 @@ func (c *serverConn) upgrade(r *message.Request, p *message.Response) bool {
 
 // prefaced hands a connection that speaks HTTP/2 over.
 func (c *serverConn) prefaced() bool {
-	if c.s.H2C == nil {
+	if c.s.H2C == nil || c.used > 0 {
 		c.refuse(refuseOtherVersion)
 		return false
 	}
@@ -501,16 +567,15 @@ func (c *serverConn) refuse(err error) {
 	if !errors.As(err, &ref) || ref.Drop {
 		return
 	}
-	c.unwatch()
 	line := c.in.buffered()
-	if c.in.blk != nil && len(line) == 0 {
-		line = c.in.blk.b[:c.in.w]
-	}
 	var p *message.Response
 	if c.s.Refuse != nil {
 		p = c.s.Refuse(ref, c.info.Peer, line[:min(len(line), 64)])
 	} else {
 		p = message.NewResponse(ref.Status)
+	}
+	if p.Status == 405 && !p.Header.Has(message.Allow) { // RFC 9110 §15.5.6
+		p.Header.AppendID(message.Allow, servedMethods)
 	}
 	c.out.room(smallBlock)
 	c.out.buf = appendResponseHead(c.out.buf, p, responseOptions{proto: message.HTTP11, close: true, date: c.s.Date.Date(c.latest())})
@@ -522,6 +587,9 @@ func (c *serverConn) refuse(err error) {
 		c.linger()
 	}
 }
+
+// servedMethods is what Allow says when a method is refused before routing.
+const servedMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 const (
 	lingerBytes = 64 << 10
@@ -536,6 +604,7 @@ func (c *serverConn) linger() {
 		return
 	}
 	c.phase.Store(phaseHead)
+	c.in.revive() // it may be a time-out that we told of
 	c.in.idle, c.in.by = 0, c.s.Watch.now()+int64(lingerTime)
 	blk := takeBlock(smallBlock)
 	defer blk.give()

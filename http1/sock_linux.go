@@ -25,6 +25,33 @@ func rawOf(c net.Conn) syscall.RawConn {
 	}
 }
 
+// broken tells whether the peer of a socket has left.
+func broken(raw syscall.RawConn) (gone bool) {
+	if raw == nil {
+		return false
+	}
+	err := raw.Control(func(fd uintptr) { gone = hungUp(fd) })
+	return gone || err != nil
+}
+
+// reset closes c so that the peer sees an error, not an end: a TLS connection
+// goes without close_notify, a TCP one with RST.
+func reset(c net.Conn) {
+	for {
+		switch v := c.(type) {
+		case interface{ SetLinger(sec int) error }:
+			_ = v.SetLinger(0)
+			_ = c.Close()
+			return
+		case interface{ NetConn() net.Conn }:
+			c = v.NetConn()
+		default:
+			_ = c.Close()
+			return
+		}
+	}
+}
+
 // quiet tells whether a socket has neither bytes nor an end to read.
 func quiet(raw syscall.RawConn) bool {
 	if raw == nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/maru-msa/maru/message"
@@ -21,14 +22,15 @@ func (c *ClientConn) tunnel(r *message.Request) error {
 	}
 	c.in.stash()
 	c.body.start(&c.in, framingClose, message.Unknown)
-	c.in.idle, c.in.by = tunnelIdle, neverAt
+	c.in.idle, c.in.by, c.out.limit = 0, neverAt, 0
 	c.head.close = true
 	c.resp.Body = &c.duplex
 	c.resp.Length = message.Unknown
 	return nil
 }
 
-// duplex is the service's end of a tunnel.
+// duplex is the service's end of a tunnel. It has no deadlines of its own:
+// who runs the tunnel watches both directions together.
 type duplex struct{ c *ClientConn }
 
 func (d *duplex) Read(p []byte) (int, error) { return d.c.body.Read(p) }
@@ -48,9 +50,9 @@ func (d *duplex) CloseWrite() error {
 	return nil
 }
 
-// Close wakes a Read in progress.
+// Close wakes a Read or Write in progress.
 func (d *duplex) Close() error {
-	d.c.spoilt.Store(true)
+	d.c.Cancel(nil)
 	return d.c.body.Close()
 }
 
@@ -62,19 +64,33 @@ func (d *duplex) await() ([]byte, error) {
 // awaiter is a tunnel end that needs no memory while it waits.
 type awaiter interface{ await() ([]byte, error) }
 
+// tunnel is both directions between a client and a service. It ends when both
+// are closed, when one fails, or when both were silent for long.
+type tunnel struct {
+	c     *serverConn
+	far   message.Duplex
+	x     *message.Exchange
+	watch *watch
+	moved atomic.Int64 // when something last moved, on the watchdog's clock
+}
+
 // runTunnel copies both ways until both are closed, passing half-closes on.
 func (c *serverConn) runTunnel(far message.Duplex, x *message.Exchange) error {
-	var once sync.WaitGroup
+	t := &tunnel{c: c, far: far, x: x}
+	t.watch = c.s.Watch.add(t)
+	defer c.s.Watch.remove(t.watch)
+	c.in.idle, c.in.by, c.out.limit = 0, neverAt, 0
+	t.touch()
+	var both sync.WaitGroup
 	var up error
-	once.Go(func() {
-		up = c.tunnelUp(far, x)
-		if up != nil {
+	both.Go(func() {
+		if up = t.up(); up != nil {
 			_ = far.Close()
 		} else {
 			_ = far.CloseWrite()
 		}
 	})
-	down := c.tunnelDown(far, x)
+	down := t.down()
 	if down != nil {
 		_ = c.conn.SetDeadline(longAgo)
 	} else if hc, ok := c.conn.(interface{ CloseWrite() error }); ok {
@@ -82,19 +98,35 @@ func (c *serverConn) runTunnel(far message.Duplex, x *message.Exchange) error {
 	} else {
 		_ = c.conn.SetReadDeadline(time.Now().Add(time.Second))
 	}
-	once.Wait()
+	both.Wait()
 	return errors.Join(up, down)
 }
 
-// tunnelUp copies from the client to the service.
-func (c *serverConn) tunnelUp(far message.Duplex, x *message.Exchange) error {
-	c.in.idle, c.in.by = tunnelIdle, neverAt
+// touch notes that something moved; the deadline itself is set anew only when
+// it moves by a second.
+func (t *tunnel) touch() {
+	now := t.c.s.Watch.now()
+	if now-t.moved.Load() >= int64(time.Second) || t.moved.Load() == 0 {
+		t.moved.Store(now)
+		t.watch.arm(now + int64(tunnelIdle))
+	}
+}
+
+// expire ends a silent tunnel.
+func (t *tunnel) expire(*watch) {
+	_ = t.c.conn.SetDeadline(longAgo)
+	_ = t.far.Close()
+}
+
+// up copies from the client to the service.
+func (t *tunnel) up() error {
 	for {
-		p, err := c.in.some()
+		p, err := t.c.in.some()
 		if len(p) > 0 {
-			x.Received += int64(len(p))
-			if _, werr := far.Write(p); werr != nil {
-				return werr
+			t.touch()
+			t.x.Received += int64(len(p))
+			if _, err := t.far.Write(p); err != nil {
+				return err
 			}
 		}
 		if errors.Is(err, io.EOF) {
@@ -106,15 +138,16 @@ func (c *serverConn) tunnelUp(far message.Duplex, x *message.Exchange) error {
 	}
 }
 
-// tunnelDown copies from the service to the client.
-func (c *serverConn) tunnelDown(far message.Duplex, x *message.Exchange) error {
-	next := c.readFar(far)
+// down copies from the service to the client.
+func (t *tunnel) down() error {
+	next := readFar(t.far)
 	for {
 		p, err := next()
 		if len(p) > 0 {
-			x.Sent += int64(len(p))
-			if werr := c.out.write(p); werr != nil {
-				return werr
+			t.touch()
+			t.x.Sent += int64(len(p))
+			if err := t.c.out.write(p); err != nil {
+				return err
 			}
 		}
 		if errors.Is(err, io.EOF) {
@@ -127,7 +160,7 @@ func (c *serverConn) tunnelDown(far message.Duplex, x *message.Exchange) error {
 }
 
 // readFar gives the next bytes of any duplex; our own needs no buffer to wait.
-func (c *serverConn) readFar(far message.Duplex) func() ([]byte, error) {
+func readFar(far message.Duplex) func() ([]byte, error) {
 	if a, ok := far.(awaiter); ok {
 		return a.await
 	}

@@ -168,5 +168,10 @@ func (w *watch) after(d time.Duration) (fired bool) {
 // disarm clears the deadline and tells whether it had fired.
 func (w *watch) disarm() (fired bool) { return w.arm(neverAt) }
 
-// rearm clears a fired state after its owner has dealt with it.
-func (w *watch) rearm() { w.at.Store(neverAt) }
+// rearm clears a fired state after its owner has dealt with it. When it returns,
+// what the firing did is done.
+func (w *watch) rearm() {
+	w.dog.mu.Lock()
+	defer w.dog.mu.Unlock()
+	w.at.Store(neverAt)
+}

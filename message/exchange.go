@@ -50,6 +50,8 @@ type Exchange struct {
 	// TryTimeout bounds one try at a service and IdleTimeout the silence between
 	// two reads of a streamed body, where shorter than the service's own; 0 means none.
 	TryTimeout, IdleTimeout time.Duration
+	// Stream says that the route streams: slow bodies are its nature.
+	Stream bool
 	// Phases are offsets from Began.
 	Phases [NumPhases]time.Duration
 
@@ -118,7 +120,7 @@ func (x *Exchange) reset() {
 	}
 	x.nparams = 0
 	x.Began, x.Deadline = time.Time{}, time.Time{}
-	x.TryTimeout, x.IdleTimeout = 0, 0
+	x.TryTimeout, x.IdleTimeout, x.Stream = 0, 0, false
 	x.Phases = [NumPhases]time.Duration{}
 	x.Peer, x.Client, x.Trusted = netip.AddrPort{}, netip.Addr{}, false
 	x.Lookalikes = 0

@@ -91,6 +91,7 @@ type counters struct {
 	staleFree    atomic.Uint64 // replaced, nothing had been sent
 	staleReplay  atomic.Uint64 // replaced, the request was sent again
 	stalePost    atomic.Uint64 // refused to send again
+	extraBytes   atomic.Uint64 // responses with bytes behind them; their connection was closed
 	failover     atomic.Uint64 // another endpoint after a failed connect
 	overloaded   atomic.Uint64 // too many waited
 	noEndpoint   atomic.Uint64

@@ -31,9 +31,9 @@ func (e *dialError) Unwrap() error { return e.err }
 
 // dialEndpoint connects and shakes hands, each within its time-out and both
 // within the try's.
-func (c *Cluster) dialEndpoint(ctx context.Context, ep *Endpoint, began time.Time, cfg *tls.Config) (net.Conn, error) {
+func (c *Cluster) dialEndpoint(ctx context.Context, ep *Endpoint, by time.Time, cfg *tls.Config) (net.Conn, error) {
 	ep.connects.Add(1)
-	ctx, stop := context.WithDeadline(ctx, began.Add(c.cfg.TryTimeout))
+	ctx, stop := context.WithDeadline(ctx, by)
 	defer stop()
 	nc, err := c.dialTCP(ctx, ep.target.address)
 	if err == nil && cfg != nil {

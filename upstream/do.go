@@ -10,7 +10,7 @@ import (
 )
 
 // uploadHead bounds the wait for the response head of a request whose body is
-// streamed: the try-timeout can't count while the client is still sending, and
+// streamed: the try-timeout counts only from the end of the body, and until then
 // the client's own time-outs and the exchange's deadline do.
 const uploadHead = time.Hour
 
@@ -146,6 +146,7 @@ func (c *Cluster) try(r *message.Request, ep *Endpoint, fresh bool) (*message.Re
 	}
 	cn.opts.Host = c.hostFor(r, ep)
 	cn.opts.Head, cn.opts.End = c.headBy(r, now), x.Deadline
+	cn.opts.Answer, cn.opts.BodyIdle = c.tryTime(x), shorter(c.cfg.BodyIdle, x.IdleTimeout)
 	resp, err := cn.h1.RoundTrip(r, &cn.opts)
 	if err != nil {
 		return nil, c.broken(r, ep, err, pooled, idle)
@@ -156,14 +157,29 @@ func (c *Cluster) try(r *message.Request, ep *Endpoint, fresh bool) (*message.Re
 
 // headBy is the end of this try's wait for a response head.
 func (c *Cluster) headBy(r *message.Request, now time.Time) time.Time {
-	by := now.Add(c.cfg.TryTimeout)
+	try := c.tryTime(&r.X)
 	if r.Length < 0 || r.Length > smallBody {
-		by = now.Add(max(c.cfg.TryTimeout, uploadHead))
+		try = max(try, uploadHead)
 	}
+	by := now.Add(try)
 	if d := r.X.Deadline; !d.IsZero() && d.Before(by) {
 		return d
 	}
 	return by
+}
+
+// tryTime is how long one try may take until the head of the response: the
+// service's own time, or what the route allows where that is shorter.
+func (c *Cluster) tryTime(x *message.Exchange) time.Duration {
+	return shorter(c.cfg.TryTimeout, x.TryTimeout)
+}
+
+// shorter is the shorter of two times, of which the second may be zero for none.
+func shorter(a, b time.Duration) time.Duration {
+	if b > 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // hostFor is what the Host field says.
@@ -229,7 +245,7 @@ func (c *Cluster) notConnected(r *message.Request, ep *Endpoint, err error, bega
 	case timedOut(err):
 		ep.timeouts.Add(1)
 		f.Error = problem.Wrap(err, 504, op+"_timeout", "service "+c.name+" could not be reached in time")
-		if time.Since(began) >= c.cfg.TryTimeout {
+		if time.Since(began) >= c.tryTime(&r.X) {
 			f.retry = retryNone
 		}
 	case op == "tls":

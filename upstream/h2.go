@@ -118,7 +118,7 @@ func (p *h2pool) reserve(now time.Time) (*http2.ClientConn, *h2dial, error) {
 
 // dial makes a connection for all who wait; its time-outs end it.
 func (p *h2pool) dial(d *h2dial) {
-	nc, err := p.c.dialEndpoint(context.Background(), p.ep, time.Now(), p.ep.dial.tls2)
+	nc, err := p.c.dialEndpoint(context.Background(), p.ep, time.Now().Add(p.c.cfg.TryTimeout), p.ep.dial.tls2)
 	var hc *h2conn
 	if err == nil {
 		hc = &h2conn{retire: time.Now().Add(time.Duration(float64(retireAfter) * (0.9 + 0.2*p.c.env.Float())))}

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"github.com/maru-msa/maru/http1"
 	"github.com/maru-msa/maru/message"
@@ -62,11 +61,9 @@ func shardCount() int {
 
 func (p *pool) init() { p.shards = make([]shard, shardCount()) }
 
-// shardOf chooses a shard by the request's place in memory: an engine keeps one
-// request per client connection, so it stays the same for that connection's life.
+// shardOf chooses a shard: the same one for the life of a client connection.
 func (p *pool) shardOf(r *message.Request) uint32 {
-	h := uint64(uintptr(unsafe.Pointer(r))) * 0x9E3779B97F4A7C15 //nolint:gosec // only hashed
-	return uint32(h>>32) & uint32(len(p.shards)-1)
+	return r.X.Shard & uint32(len(p.shards)-1) //nolint:gosec // at most 63
 }
 
 // pop takes the newest idle connection of shard i, or one of another shard
@@ -129,8 +126,10 @@ func (c *Cluster) take(ep *Endpoint, r *message.Request, now time.Time) *conn {
 		switch {
 		case idle >= c.idleLimit(cn, now):
 			c.discard(cn)
-		case idle >= aliveCheck && !cn.h1.Alive():
-			c.learn(idle, now)
+		case (idle >= aliveCheck || !r.Idempotent()) && !cn.h1.Alive():
+			if idle >= aliveCheck {
+				c.learn(idle, now)
+			}
 			c.dead.Add(1)
 			c.discard(cn)
 		default:
@@ -139,7 +138,8 @@ func (c *Cluster) take(ep *Endpoint, r *message.Request, now time.Time) *conn {
 	}
 }
 
-// aliveCheck is from when on an idle connection is looked at before its use.
+// aliveCheck is from when on an idle connection is looked at before its use. A
+// request that can't be sent twice looks at once.
 const aliveCheck = 500 * time.Millisecond
 
 // idleLimit is how long cn may lie idle: the configured time, less than what
@@ -185,6 +185,9 @@ func (cn *conn) release(_ *http1.ClientConn, reusable bool) {
 	ep, c := cn.ep, cn.c
 	c.leave(ep)
 	cn.since = cn.h1.IdleSince()
+	if cn.h1.Extra() {
+		c.extraBytes.Add(1)
+	}
 	if !reusable || int(ep.pool.idle.Load()) >= c.cfg.Connections.Idle || c.idleLimit(cn, cn.since) <= 0 {
 		c.discard(cn)
 		return
@@ -313,7 +316,7 @@ func (c *Cluster) queueUp(ep *Endpoint, r *message.Request, fresh bool, now time
 		return nil, errOverloaded
 	}
 	defer p.waiting.Add(-1)
-	ctx, stop := context.WithDeadline(r.X.Context(), now.Add(c.cfg.TryTimeout))
+	ctx, stop := context.WithDeadline(r.X.Context(), now.Add(c.tryTime(&r.X)))
 	defer stop()
 	for again := false; ; again = true {
 		w := &waiter{ready: make(chan struct{})}
@@ -374,7 +377,7 @@ func (p *pool) forget(w *waiter) {
 
 // connect dials in a place that was reserved.
 func (c *Cluster) connect(ep *Endpoint, r *message.Request, now time.Time) (*conn, error) {
-	nc, err := c.dialEndpoint(r.X.Context(), ep, now, ep.dial.tls1)
+	nc, err := c.dialEndpoint(r.X.Context(), ep, now.Add(c.tryTime(&r.X)), ep.dial.tls1)
 	if err != nil {
 		ep.pool.open.Add(-1)
 		ep.pool.wake()
@@ -383,6 +386,5 @@ func (c *Cluster) connect(ep *Endpoint, r *message.Request, now time.Time) (*con
 	cn := &conn{ep: ep, c: c, shard: ep.pool.shardOf(r)}
 	cn.h1 = http1.NewClientConn(nc, &c.h1cfg)
 	cn.opts.OnIdle = cn.release
-	cn.opts.BodyIdle = c.cfg.BodyIdle
 	return cn, nil
 }

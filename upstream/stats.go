@@ -15,6 +15,9 @@ type Stats struct {
 	// StaleReplayed those that failed in use and were replaced, StalePost those
 	// that could not be. Failover counts second endpoints after a failed connect.
 	Dead, StaleFree, StaleReplayed, StalePost, Failover uint64
+	// ExtraBytes counts responses that more bytes came behind than they
+	// announced: their connections were closed.
+	ExtraBytes uint64
 	// Overloaded and NoEndpoint count requests refused for these reasons.
 	Overloaded, NoEndpoint uint64
 	// LearnedIdle is the idle limit learnt from dead connections; 0 when none.
@@ -51,7 +54,7 @@ func (c *Cluster) Stats() Stats {
 	s := Stats{
 		Name: c.name, Filled: c.isFilled(),
 		Dead: c.dead.Load(), StaleFree: c.staleFree.Load(), StaleReplayed: c.staleReplay.Load(),
-		StalePost: c.stalePost.Load(), Failover: c.failover.Load(),
+		StalePost: c.stalePost.Load(), ExtraBytes: c.extraBytes.Load(), Failover: c.failover.Load(),
 		Overloaded: c.overloaded.Load(), NoEndpoint: c.noEndpoint.Load(), SourceErrors: c.sourceErrors.Load(),
 	}
 	if l := c.learned.Load(); l != nil {
