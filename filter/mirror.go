@@ -141,27 +141,13 @@ func (m *mirrorer) do(r *message.Request, next Func) (*message.Response, error) 
 	return resp, err
 }
 
-// copyOf makes a request of its own: every string is copied, because those of r
-// die with its exchange.
+// copyOf makes the request to send, with a time of its own.
 func (m *mirrorer) copyOf(r *message.Request) *message.Request {
-	t := message.NewRequest()
-	x := &t.X
-	t.Method, t.Path, t.RawPath = keep(x, r.Method), keep(x, r.Path), keep(x, r.RawPath)
-	t.Query, t.HasQuery = keep(x, r.Query), r.HasQuery
-	t.Scheme, t.Authority, t.Host, t.Proto = keep(x, r.Scheme), keep(x, r.Authority), keep(x, r.Host), r.Proto
-	for _, f := range r.Header.Fields() {
-		if f.ID == message.Expect {
-			continue // nobody waits for a 100 here
-		}
-		t.Header.Append(message.Field{Name: keep(x, f.Name), Value: keep(x, f.Value), ID: f.ID})
-	}
+	t := copyRequest(r, func(id message.ID) bool { return id == message.Expect }) // nobody waits for a 100 here
 	t.Header.SetID(message.XMaruMirror, "1")
 	now := m.env.Now()
-	x.Began, x.Deadline = now, now.Add(m.timeout)
-	x.Peer, x.Client, x.Trusted, x.Port = r.X.Peer, r.X.Client, r.X.Trusted, r.X.Port
-	x.Listener, x.Route = keep(x, r.X.Listener), keep(x, r.X.Route)
-	x.Stripped, x.RequestID = keep(x, r.X.Stripped), keep(x, r.X.RequestID)
-	x.Trace = r.X.Trace
+	t.X.Began, t.X.Deadline = now, now.Add(m.timeout)
+	t.X.TryTimeout, t.X.IdleTimeout = 0, 0
 	return t
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -31,6 +32,7 @@ import (
 //	client ADDR, trusted yes, scheme https, route NAME, param NAME VALUE
 //	file NAME TEXT           a file in the case's folder, which CONFIG calls $DIR
 //	clock 30s                lets that much time pass for the filters
+//	purge url URL            of the cache; also prefix, tag, all, and with "soft-" in front
 //	late 1s                  the next requests began that long ago
 //	encode gzip              the next requests' bodies are sent in that coding, and say so
 //
@@ -73,6 +75,7 @@ type player struct {
 	coding  string // of request bodies
 	prepare []func(*message.Request)
 	t       *testing.T
+	store   *CacheStore // of the last cache filter
 }
 
 func newPlayer(t *testing.T) *player {
@@ -80,6 +83,13 @@ func newPlayer(t *testing.T) *player {
 	p := &player{t: t, dir: t.TempDir(), names: map[string]bool{}, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	p.env = Bare()
 	p.env.Now = func() time.Time { return p.now }
+	p.env.Keep = func(_ string, mk func() any) any {
+		v := mk()
+		if s, ok := v.(*CacheStore); ok {
+			p.store = s
+		}
+		return v
+	}
 	p.env.Service = func(name string) (Func, error) {
 		if !p.names[name] {
 			return nil, errNoService
@@ -117,6 +127,21 @@ func (p *player) Set(word, args string) error {
 	case "file":
 		name, text, _ := strings.Cut(args, " ")
 		return os.WriteFile(filepath.Join(p.dir, name), []byte(strings.ReplaceAll(text, "|", "\n")), 0o600)
+	case "purge":
+		what, value, _ := strings.Cut(args, " ")
+		pg := Purge{Soft: strings.HasPrefix(what, "soft-")}
+		switch strings.TrimPrefix(what, "soft-") {
+		case "url":
+			pg.URL = value
+		case "prefix":
+			pg.Prefix = value
+		case "tag":
+			pg.Tag = value
+		case "all":
+			pg.All = true
+		}
+		_, err := p.store.Purge(pg, p.now)
+		return err
 	case "clock":
 		d, err := time.ParseDuration(args)
 		p.now = p.now.Add(d)
@@ -206,6 +231,7 @@ func (p *player) Do(in *script.Request) (*script.Response, error) {
 		resp.MarkComplete()
 	}
 	out.Body = string(body)
+	p.settle()
 	for _, f := range resp.Header.Fields() {
 		out.Header = append(out.Header, script.Field{Name: strings.Clone(f.Name), Value: strings.Clone(f.Value)})
 	}
@@ -216,6 +242,20 @@ func (p *player) Do(in *script.Request) (*script.Response, error) {
 		out.Header = append(out.Header, script.Field{Name: "Trailer-" + f.Name, Value: strings.Clone(f.Value)})
 	}
 	return out, nil
+}
+
+// settle waits until what a cache does behind its answer is done.
+func (p *player) settle() {
+	for p.store != nil && p.store.busy() {
+		runtime.Gosched()
+	}
+}
+
+// busy tells whether a call of the store is under way.
+func (s *CacheStore) busy() bool {
+	s.flights.mu.Lock()
+	defer s.flights.mu.Unlock()
+	return len(s.flights.open) > 0 || len(s.refresh) > 0
 }
 
 // fillRequest does what an engine and the edge do.
