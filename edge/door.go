@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -118,7 +119,7 @@ func (d *door) refit(f *front) {
 		Limits: f.cfg.Limits,
 		Watch:  env.Watch,
 	}
-	e.h2 = newH2(&f.cfg, e.handle, env.Done)
+	e.h2 = newH2(e, f.cfg.Limits, env)
 	if f.cfg.H2C {
 		e.h1.H2C = func(c net.Conn, info http1.ConnInfo) {
 			e.h2.serveConn(c, connInfo{listener: info.Listener, port: info.Port, peer: info.Peer, scheme: info.Scheme})
@@ -237,11 +238,16 @@ func (d *door) drain(ctx context.Context) error {
 }
 
 func (e *engines) drain(ctx context.Context) error {
-	e.h2.drain()
-	if e.h3 != nil {
-		e.h3.drain()
-	}
+	others := make(chan error, 1)
+	go func() {
+		err := e.h2.drain(ctx)
+		if e.h3 != nil {
+			err = errors.Join(err, e.h3.drain(ctx))
+		}
+		others <- err
+	}()
 	err := e.h1.Drain(ctx)
+	err = errors.Join(err, <-others)
 	if err != nil {
 		e.h1.CloseAll()
 		if !strings.Contains(err.Error(), "deadline") {

@@ -16,11 +16,15 @@ import (
 
 // answer runs a request and always gives a response: an error becomes a problem.
 func (f *front) answer(r *message.Request) *message.Response {
+	media := filter.GRPCMedia(r) // as the call came: filters may change it
 	p, err := f.guarded(r)
-	if err == nil {
-		return p
+	switch {
+	case err != nil:
+		return f.render(r, err)
+	case media != "":
+		return filter.GRPCAnswer(r, p, media)
 	}
-	return f.render(r, err)
+	return p
 }
 
 // render turns an error into the client's answer and remembers the cause for the log.
@@ -162,6 +166,9 @@ func (f *front) routed(r *message.Request) (*message.Response, error) {
 	if e.timeout > 0 && !e.stream && r.Upgrade == "" {
 		r.X.Deadline = r.X.Began.Add(e.timeout)
 	}
+	if err := grpcDeadline(r); err != nil {
+		return nil, err
+	}
 	p, err := e.chain(r)
 	if p != nil && e.stream {
 		p.Stream = true
@@ -172,6 +179,7 @@ func (f *front) routed(r *message.Request) (*message.Response, error) {
 // call is the last step of every chain: own fields, then the service.
 func (rt *Runtime) call(c *cluster) filter.Func {
 	return func(r *message.Request) (*message.Response, error) {
+		stampGRPC(r)
 		r.X.Mark(message.PhaseFilters) // whether time is left is for the service's cluster to see
 		if !r.X.Forwarded {
 			rt.stamp(r)

@@ -81,12 +81,9 @@ func (b *builder) tlsSource(name string, cfg *ListenerConfig) (*tlsSource, error
 	return s, nil
 }
 
-// servesH2 says that edge serves HTTP/2 on TLS.
-const servesH2 = false
-
 // protocols are what ALPN offers, in our order of preference (RFC 7301).
 func protocols(h2 bool) []string {
-	if h2 && servesH2 {
+	if h2 {
 		return []string{"h2", "http/1.1"}
 	}
 	return []string{"http/1.1"}

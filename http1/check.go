@@ -127,3 +127,59 @@ func checkAuthority(r *message.Request) *Refusal {
 	r.Header.DelID(message.Host)
 	return st.judgeHost(r)
 }
+
+// Faults of a request's body that an engine of HTTP/2 or HTTP/3 finds while it
+// reads; both are a *Refusal.
+var (
+	ErrBodyTooLarge error = refuseBodyTooLarge
+	ErrBodyTimeout  error = refuseBodyTimeout
+)
+
+// CheckLimits judges the sizes of a request that CheckRequest has taken; lim has
+// its defaults filled in.
+func CheckLimits(r *message.Request, lim *Limits) error {
+	fields := r.Header.Fields()
+	size := len(r.Method) + len(r.RawPath) + len(r.Query)
+	switch {
+	case size > int(lim.RequestLine):
+		return refuseTargetTooLong
+	case len(fields) > lim.HeaderCount:
+		return refuseTooManyFields
+	}
+	for i := range fields {
+		if len(fields[i].Name) > lim.HeaderName {
+			return refuseNameTooLong
+		}
+		size += len(fields[i].Name) + len(fields[i].Value) + len(": \r\n")
+	}
+	if size > int(lim.HeaderBytes) {
+		return refuseHeadTooLarge
+	}
+	if limit := lim.body(); limit > 0 && r.Length > limit {
+		return refuseBodyTooLarge
+	}
+	return nil
+}
+
+// CheckTrailer judges one trailer field of a request by HTTP/2 or HTTP/3 as if
+// it had come chunked (RFC 9110 §6.5.1). keep is false for one that is dropped.
+func CheckTrailer(name, value string) (keep bool, err error) {
+	id := message.NameID(name)
+	switch {
+	case !message.ValidToken(name):
+		return false, refuseFieldName
+	case !message.ValidValue(value):
+		return false, refuseFieldValue
+	case forbiddenTrailers.has(id):
+		return false, refuseTrailerFraming
+	case id == message.Other && isLookalike(name):
+		if like, _ := message.Lookalike(name); framingNames.has(like) {
+			return false, refuseFramingLookalike
+		}
+		return false, nil
+	}
+	return !droppedTrailers.has(id) && !droppedPrefix(name), nil
+}
+
+// BodyLimit is the limit of a request body in bytes; 0 means none.
+func (l *Limits) BodyLimit() int64 { return l.body() }

@@ -567,6 +567,10 @@ func (c *serverConn) refuse(err error) {
 	if !errors.As(err, &ref) || ref.Drop {
 		return
 	}
+	if ref == refuseVersion && c.used == 0 && c.s.H2C != nil {
+		c.linger() // neither HTTP/1 nor the preface of HTTP/2 (RFC 9113 §3.4)
+		return
+	}
 	line := c.in.buffered()
 	var p *message.Response
 	if c.s.Refuse != nil {

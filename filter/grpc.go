@@ -1,0 +1,60 @@
+package filter
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/maru-msa/maru/message"
+	"github.com/maru-msa/maru/problem"
+)
+
+// GRPCCall tells whether r is a gRPC or gRPC-Web call.
+func GRPCCall(r *message.Request) bool {
+	_, ok := grpcType(r)
+	return ok
+}
+
+// GRPCAnswer gives a gRPC caller what it can read: a response that does not
+// speak gRPC becomes a trailers-only one with the code that its HTTP status maps
+// to (gRPC, "HTTP to gRPC Status Code Mapping"). p is released then. caller is
+// the media type that the call came with.
+func GRPCAnswer(r *message.Request, p *message.Response, caller string) *message.Response {
+	if strings.HasPrefix(p.Header.Value(message.ContentType), "application/grpc") || p.Header.Has(message.GrpcStatus) {
+		return p
+	}
+	status := p.Status
+	p.Release()
+	out := message.NewResponse(200)
+	h := &out.Header
+	setIfValid(h, message.ContentType.String(), caller)
+	h.AppendID(message.GrpcStatus, strconv.Itoa(grpcCodeOfHTTP(status)))
+	text := "the service answered with HTTP status " + strconv.Itoa(status)
+	if status == 200 {
+		text = "the service's answer is not gRPC"
+	}
+	h.AppendID(message.GrpcMessage, text)
+	problemFields(h, r, &problem.Error{})
+	return out
+}
+
+// GRPCMedia is the media type that a gRPC call is answered with, without parameters.
+func GRPCMedia(r *message.Request) string {
+	media, _ := grpcType(r)
+	return media
+}
+
+func grpcCodeOfHTTP(status int) int {
+	switch status {
+	case 400:
+		return 13 // INTERNAL
+	case 401:
+		return 16 // UNAUTHENTICATED
+	case 403:
+		return 7 // PERMISSION_DENIED
+	case 404:
+		return 12 // UNIMPLEMENTED
+	case 429, 502, 503, 504:
+		return 14 // UNAVAILABLE
+	}
+	return 2 // UNKNOWN
+}
