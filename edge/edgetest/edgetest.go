@@ -64,6 +64,12 @@ type Gateway struct {
 // Start builds cfg and serves it until the test ends.
 func Start(t testing.TB, cfg edge.Config) *Gateway {
 	t.Helper()
+	return StartWith(t, cfg, func(*edge.Env) {})
+}
+
+// StartWith is Start with a change to what the gateway uses of its house.
+func StartWith(t testing.TB, cfg edge.Config, change func(*edge.Env)) *Gateway {
+	t.Helper()
 	g := &Gateway{t: t}
 	g.changed = sync.NewCond(&g.mu)
 	watch := http1.NewWatchdog()
@@ -76,6 +82,7 @@ func Start(t testing.TB, cfg edge.Config) *Gateway {
 		Refused: func(listener, reason string) { g.note(&g.refused, listener+" "+reason) },
 		Count:   func(filter, owner, reason string) { g.note(&g.counted, filter+" "+owner+" "+reason) },
 	}
+	change(&g.Env)
 	g.Server.Env = g.Env
 	t.Cleanup(func() {
 		cut, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond) // a test waits for nobody
@@ -217,7 +224,7 @@ func Talk(t testing.TB, c net.Conn, text string) *Answer {
 	if _, err := io.WriteString(c, Wire(text)); err != nil {
 		t.Fatalf("write: %v", err)
 	}
-	a, err := ReadAnswer(bufio.NewReader(c), strings.HasPrefix(text, "HEAD "))
+	a, err := Read(c, strings.HasPrefix(text, "HEAD "))
 	if err != nil {
 		t.Fatalf("read the answer to %q: %v", text, err)
 	}
@@ -237,6 +244,9 @@ type Answer struct {
 	// Interim are the statuses of 1xx responses before it.
 	Interim []int
 }
+
+// Read reads one response from a connection, and maybe more.
+func Read(c net.Conn, head bool) (*Answer, error) { return ReadAnswer(bufio.NewReader(c), head) }
 
 // ReadAnswer reads one response; head says that it answers a HEAD request.
 func ReadAnswer(r *bufio.Reader, head bool) (*Answer, error) {
