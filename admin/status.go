@@ -75,6 +75,13 @@ func (s *Status) Drain() {
 	s.draining = true
 }
 
+// Draining tells whether the process is about to end.
+func (s *Status) Draining() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.draining
+}
+
 // Last is the last attempt, Live the one that serves. Both are zero before the
 // first.
 func (s *Status) Last() Reload {

@@ -16,17 +16,24 @@ import (
 	"github.com/maru-msa/maru/message"
 )
 
-// door is one open listener: a socket and the engine that serves its
-// connections. A change of the listener's limits or TLS gives it a new engine;
-// connections that are open keep the one they began with.
+// door is one listener: the engine that serves its connections, and the socket
+// that they come from. A change of the listener's limits or TLS gives it a new
+// engine; connections that are open keep the one they began with.
 type door struct {
 	s      *Server
 	name   string
-	addr   string
+	socket *socket
+	engine atomic.Pointer[engines]
+}
+
+// socket is a bound address. It outlives the listener's name and definition: a
+// change that leaves the address alone loses nothing of what waits to be accepted.
+type socket struct {
+	addr   string // as the configuration says
 	port   uint16
 	ln     net.Listener
 	packet net.PacketConn // for HTTP/3, else nil
-	engine atomic.Pointer[engines]
+	door   atomic.Pointer[door]
 	closed atomic.Bool
 }
 
@@ -37,64 +44,132 @@ type engines struct {
 	h3 *h3Server
 }
 
-func (s *Server) openDoor(f *front) (*door, error) {
-	ln, err := s.listen(f.addr)
-	if err != nil {
-		return nil, err
+// opened is what a listener of a new Runtime gets: its socket, and whether that
+// is new; or only a new UDP socket beside the one it has.
+type opened struct {
+	socket *socket
+	fresh  bool
+	packet net.PacketConn
+}
+
+func (o *opened) close() {
+	if o.fresh {
+		o.socket.close()
 	}
-	d := &door{s: s, name: f.name, addr: f.addr, ln: ln}
-	if a, ok := ln.Addr().(*net.TCPAddr); ok {
-		d.port = uint16(a.Port)
+	if o.packet != nil {
+		_ = o.packet.Close()
 	}
-	if f.cfg.HTTP3 {
+}
+
+// openFor opens what f needs and no listener has.
+func (s *Server) openFor(f *front) (o opened, err error) {
+	if o.socket = s.holder(f); o.socket == nil {
+		ln, err := s.listen(f.addr)
+		if err != nil {
+			return o, err
+		}
+		o.fresh, o.socket = true, &socket{addr: f.addr, ln: ln}
+		if a, ok := ln.Addr().(*net.TCPAddr); ok {
+			o.socket.port = uint16(a.Port)
+		}
+	}
+	if f.cfg.HTTP3 && o.socket.packet == nil {
 		listen := net.ListenPacket
 		if s.ListenPacket != nil {
 			listen = s.ListenPacket
 		}
-		if d.packet, err = listen("udp", ln.Addr().String()); err != nil {
-			_ = ln.Close()
-			return nil, err
+		if o.packet, err = listen("udp", o.socket.ln.Addr().String()); err != nil {
+			o.close()
+			return o, err
 		}
 	}
-	return d, nil
+	return o, nil
 }
 
-// openDoors gives every listener the engine for rt and starts accepting on new ones.
-func (s *Server) openDoors(rt *Runtime, opened map[string]*door) {
-	for name, f := range rt.listeners {
-		d := opened[name]
-		if d == nil {
-			s.doors[name].refit(f)
-			continue
+// holder finds the open socket of a listener: its own, or that of a listener
+// which loses it by the same change (a renamed listener, swapped addresses).
+func (s *Server) holder(f *front) *socket {
+	if d := s.doors[f.name]; d != nil && d.socket.addr == f.addr {
+		return d.socket
+	}
+	if strings.HasSuffix(f.addr, ":0") {
+		return nil // any port: each listener its own
+	}
+	for _, d := range s.doors {
+		if d.socket.addr == f.addr {
+			return d.socket
 		}
-		if old := s.doors[name]; old != nil {
-			s.farewell(old)
+	}
+	return nil
+}
+
+// openDoors gives every listener its socket and the engine for rt, starts
+// accepting on new sockets and ends what rt does not have.
+func (s *Server) openDoors(rt *Runtime, sockets map[string]opened) {
+	old := s.doors
+	s.doors = make(map[string]*door, len(sockets))
+	for name, o := range sockets {
+		f := rt.listeners[name]
+		d := old[name]
+		if d == nil || d.socket != o.socket {
+			d = &door{s: s, name: name, socket: o.socket}
 		}
 		s.doors[name] = d
+		d.socket.setPacket(o.packet, f.cfg.HTTP3)
 		d.refit(f)
-		s.alive.Go(func() { s.accept(d) })
+		d.socket.door.Store(d)
+		if o.fresh {
+			s.alive.Go(func() { s.accept(d.socket) })
+		}
 	}
-}
-
-// closeDoors drains listeners that rt does not have.
-func (s *Server) closeDoors(rt *Runtime) {
-	for name, d := range s.doors {
-		if rt.listeners[name] == nil {
-			delete(s.doors, name)
+	kept := make(map[*socket]bool, len(s.doors))
+	for _, d := range s.doors {
+		kept[d.socket] = true
+	}
+	for name, d := range old {
+		if !kept[d.socket] {
+			d.socket.shut()
+		}
+		if s.doors[name] != d {
 			s.farewell(d)
 		}
 	}
 }
 
+// setPacket gives the socket the UDP socket for HTTP/3, or takes it away.
+func (k *socket) setPacket(packet net.PacketConn, wanted bool) {
+	switch {
+	case packet != nil:
+		k.packet = packet
+	case !wanted && k.packet != nil:
+		old := k.packet
+		time.AfterFunc(drainTime, func() { _ = old.Close() })
+		k.packet = nil
+	}
+}
+
+// drainTime is what the connections of HTTP/3 get before their socket closes.
 const drainTime = 30 * time.Second
 
-// farewell shuts a door and drains it in the background.
+// farewell lets the connections of a door end in the background.
 func (s *Server) farewell(d *door) {
-	d.shut()
+	if e := d.engine.Load(); e != nil {
+		s.retireEngines(e)
+	}
+}
+
+// retireEngines lets the connections of engines end in the background: each at
+// the end of its exchange, long ones (tunnels, streams) whenever they do, at
+// most after the server's Linger.
+func (s *Server) retireEngines(e *engines) {
+	linger := s.Linger
+	if linger == 0 {
+		linger = DefaultLinger
+	}
 	s.drains.Go(func() {
-		ctx, stop := context.WithTimeout(context.Background(), drainTime)
+		ctx, stop := context.WithTimeout(s.ctx, linger)
 		defer stop()
-		_ = d.drain(ctx)
+		_ = e.drain(ctx)
 	})
 }
 
@@ -126,15 +201,11 @@ func (d *door) refit(f *front) {
 		}
 	}
 	old := d.engine.Swap(e)
-	if d.packet != nil {
+	if d.socket.packet != nil {
 		d.startH3(e, f)
 	}
 	if old != nil {
-		d.s.drains.Go(func() {
-			ctx, stop := context.WithTimeout(context.Background(), drainTime)
-			defer stop()
-			_ = old.drain(ctx)
-		})
+		d.s.retireEngines(old)
 	}
 }
 
@@ -142,7 +213,7 @@ func (d *door) refit(f *front) {
 func (d *door) serve(c net.Conn) {
 	e := d.engine.Load()
 	f := e.front.Load()
-	info := http1.ConnInfo{Peer: peerOf(c), Listener: d.name, Port: d.port, Scheme: "http"}
+	info := http1.ConnInfo{Peer: peerOf(c), Listener: d.name, Port: d.socket.port, Scheme: "http"}
 	if f.tls == nil && f.cfg.ProxyProtocol != "require" {
 		go func() {
 			defer d.guard(c)
@@ -193,7 +264,7 @@ func (d *door) serveWrapped(e *engines, f *front, c net.Conn, info http1.ConnInf
 	_ = c.SetDeadline(time.Time{})
 	state := tc.ConnectionState()
 	if state.NegotiatedProtocol == "h2" {
-		e.h2.serveConn(tc, connInfo{listener: d.name, port: d.port, peer: info.Peer, tls: &state, scheme: "https"})
+		e.h2.serveConn(tc, connInfo{listener: d.name, port: d.socket.port, peer: info.Peer, tls: &state, scheme: "https"})
 		return
 	}
 	info.Exchange = func(x *message.Exchange) { x.TLS = &state }
@@ -209,18 +280,22 @@ func peerOf(c net.Conn) netip.AddrPort {
 	return ap
 }
 
-// shut stops accepting.
-func (d *door) shut() {
-	if d.closed.Swap(true) {
+// shut stops accepting; a UDP socket goes on for the connections it has.
+func (k *socket) shut() {
+	if k.closed.Swap(true) {
 		return
 	}
-	_ = d.ln.Close()
+	_ = k.ln.Close()
+	if k.packet != nil {
+		time.AfterFunc(drainTime, func() { _ = k.packet.Close() })
+	}
 }
 
-func (d *door) close() {
-	d.shut()
-	if d.packet != nil {
-		_ = d.packet.Close()
+func (k *socket) close() {
+	k.closed.Store(true)
+	_ = k.ln.Close()
+	if k.packet != nil {
+		_ = k.packet.Close()
 	}
 }
 
@@ -231,8 +306,8 @@ func (d *door) drain(ctx context.Context) error {
 		return nil
 	}
 	err := e.drain(ctx)
-	if d.packet != nil {
-		_ = d.packet.Close()
+	if d.socket.packet != nil {
+		_ = d.socket.packet.Close()
 	}
 	return err
 }

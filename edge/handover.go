@@ -23,20 +23,28 @@ func (s *Server) Sockets() ([]Socket, error) {
 	defer s.mu.Unlock()
 	var out []Socket
 	for _, d := range s.doors {
-		fd, err := duplicate(d.ln)
+		k := d.socket
+		fd, err := duplicate(k.ln)
 		if err != nil {
 			return out, fmt.Errorf("duplicate socket of listener %s: %w", d.name, err)
 		}
-		out = append(out, Socket{"tcp", d.addr, d.ln.Addr().String(), fd})
-		if d.packet == nil {
+		out = append(out, Socket{"tcp", k.addr, k.ln.Addr().String(), fd})
+		if k.packet == nil {
 			continue
 		}
-		if fd, err = duplicate(d.packet); err != nil {
+		if fd, err = duplicate(k.packet); err != nil {
 			return out, fmt.Errorf("duplicate UDP socket of listener %s: %w", d.name, err)
 		}
-		out = append(out, Socket{"udp", d.ln.Addr().String(), d.packet.LocalAddr().String(), fd})
+		out = append(out, Socket{"udp", k.ln.Addr().String(), k.packet.LocalAddr().String(), fd})
 	}
 	return out, nil
+}
+
+// NewSocket describes a listening socket that is not a Server's, with a duplicate
+// of its descriptor, which the caller closes.
+func NewSocket(ln net.Listener) (Socket, error) {
+	fd, err := duplicate(ln)
+	return Socket{"tcp", ln.Addr().String(), ln.Addr().String(), fd}, err
 }
 
 // duplicate duplicates a descriptor without touching its blocking mode, which

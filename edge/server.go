@@ -23,17 +23,29 @@ type Server struct {
 	Listen func(network, address string) (net.Listener, error)
 	// ListenPacket opens a UDP socket; nil means net.ListenPacket.
 	ListenPacket func(network, address string) (net.PacketConn, error)
+	// Linger is how long connections of a listener that was changed or removed
+	// may live on: tunnels and streams end when they end. 0 means
+	// [DefaultLinger].
+	Linger time.Duration
 
 	rt atomic.Pointer[Runtime]
 
-	mu      sync.Mutex // Swap, Drain: one at a time
-	ctx     context.Context
-	stop    context.CancelFunc
-	running map[string]context.CancelFunc
-	doors   map[string]*door
-	alive   sync.WaitGroup
-	drains  sync.WaitGroup
+	mu       sync.Mutex // Swap, Drain: one at a time
+	ctx      context.Context
+	stop     context.CancelFunc
+	running  map[string]context.CancelFunc
+	doors    map[string]*door
+	draining bool
+	alive    sync.WaitGroup
+	drains   sync.WaitGroup
 }
+
+// DefaultLinger is how long a tunnel or a stream may outlive a change of its
+// listener, or an upgrade of the program.
+const DefaultLinger = 24 * time.Hour
+
+// errDraining refuses a change of a server that is about to end.
+var errDraining = errors.New("the server drains")
 
 // Runtime is the one that serves now; nil before the first Swap.
 func (s *Server) Runtime() *Runtime { return s.rt.Load() }
@@ -44,20 +56,22 @@ func (s *Server) Runtime() *Runtime { return s.rt.Load() }
 func (s *Server) Swap(rt *Runtime) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.draining {
+		return errDraining
+	}
 	if s.ctx == nil {
 		s.Env = s.Env.withDefaults()
 		s.ctx, s.stop = context.WithCancel(context.Background())
 		s.running = make(map[string]context.CancelFunc)
 		s.doors = make(map[string]*door)
 	}
-	opened, err := s.open(rt)
+	sockets, err := s.open(rt)
 	if err != nil {
 		return err
 	}
 	s.startParts(rt)
 	old := s.rt.Swap(rt)
-	s.openDoors(rt, opened)
-	s.closeDoors(rt)
+	s.openDoors(rt, sockets)
 	s.stopParts(rt)
 	if old != nil {
 		s.retire(old, rt)
@@ -66,22 +80,19 @@ func (s *Server) Swap(rt *Runtime) error {
 }
 
 // open opens the sockets that the new Runtime needs and the Server lacks.
-func (s *Server) open(rt *Runtime) (map[string]*door, error) {
-	opened := make(map[string]*door)
+func (s *Server) open(rt *Runtime) (map[string]opened, error) {
+	sockets := make(map[string]opened, len(rt.listeners))
 	for name, f := range rt.listeners {
-		if d := s.doors[name]; d != nil && d.addr == f.addr && (d.packet != nil) == f.cfg.HTTP3 {
-			continue
-		}
-		d, err := s.openDoor(f)
+		o, err := s.openFor(f)
 		if err != nil {
-			for _, d := range opened {
-				d.close()
+			for _, o := range sockets {
+				o.close()
 			}
 			return nil, fmt.Errorf("open listener %s: %w", name, err)
 		}
-		opened[name] = d
+		sockets[name] = o
 	}
-	return opened, nil
+	return sockets, nil
 }
 
 func (s *Server) listen(address string) (net.Listener, error) {
@@ -123,39 +134,43 @@ func (s *Server) stopParts(rt *Runtime) {
 	}
 }
 
-// retire closes the pools of clusters that the new Runtime does not have, once
-// their exchanges have had time to end.
+// retire ends the pools of clusters that the new Runtime does not have: idle
+// connections close now, the others when their exchanges end.
 func (s *Server) retire(old, rt *Runtime) {
 	for name, c := range old.clusters {
-		if n := rt.clusters[name]; n != nil && n.Cluster == c.Cluster {
-			continue
+		if n := rt.clusters[name]; n == nil || n.Cluster != c.Cluster {
+			c.Retire()
 		}
-		time.AfterFunc(time.Second, c.CloseIdle)
 	}
 }
 
 // Drain stops accepting, lets every exchange end, and returns when all
-// connections are gone or ctx ends; then whatever is left is cut.
+// connections are gone or ctx ends; then whatever is left is cut. The Server
+// can't be used again.
 func (s *Server) Drain(ctx context.Context) error {
 	s.mu.Lock()
+	s.draining = true
 	doors := make([]*door, 0, len(s.doors))
 	for _, d := range s.doors {
-		d.shut()
+		d.socket.shut()
 		doors = append(doors, d)
 	}
 	s.mu.Unlock()
+	if s.stop == nil { // nothing was ever served
+		return nil
+	}
 	errs := make(chan error, len(doors))
 	for _, d := range doors {
 		go func() { errs <- d.drain(ctx) }()
 	}
+	cut := context.AfterFunc(ctx, s.stop) // what lingers from earlier changes
+	defer cut()
 	var err error
 	for range doors {
 		err = errors.Join(err, <-errs)
 	}
 	s.drains.Wait()
-	if s.stop != nil {
-		s.stop()
-	}
+	s.stop()
 	s.alive.Wait()
 	return err
 }
@@ -165,25 +180,25 @@ func (s *Server) Addr(name string) net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if d := s.doors[name]; d != nil {
-		return d.ln.Addr()
+		return d.socket.ln.Addr()
 	}
 	return nil
 }
 
 // accept takes connections until the socket is closed. Running out of
 // descriptors is waited out, with the backlog as the queue.
-func (s *Server) accept(d *door) {
+func (s *Server) accept(k *socket) {
 	for {
-		c, err := d.ln.Accept()
+		c, err := k.ln.Accept()
 		if err == nil {
-			d.serve(c)
+			k.door.Load().serve(c)
 			continue
 		}
-		if errors.Is(err, net.ErrClosed) || d.closed.Load() {
+		if errors.Is(err, net.ErrClosed) || k.closed.Load() {
 			return
 		}
 		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS) {
-			s.Env.Log.Error("accept: out of resources, waiting", "listener", d.name, "error", err)
+			s.Env.Log.Error("accept: out of resources, waiting", "listener", k.door.Load().name, "error", err)
 		}
 		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // nothing tells when a descriptor is free
 	}

@@ -66,7 +66,7 @@ func (s *Server) Listeners() []ListenerStatus {
 	out := make([]ListenerStatus, 0, len(s.doors))
 	for _, name := range slices.Sorted(maps.Keys(s.doors)) {
 		d := s.doors[name]
-		st := ListenerStatus{Name: name, Address: d.addr, Bound: d.ln.Addr()}
+		st := ListenerStatus{Name: name, Address: d.socket.addr, Bound: d.socket.ln.Addr()}
 		if e := d.engine.Load(); e != nil {
 			st.Conns = e.h1.Conns()
 		}

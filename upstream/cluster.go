@@ -82,6 +82,7 @@ type Cluster struct {
 	once   sync.Once
 
 	learned atomic.Pointer[learned]
+	retired atomic.Bool
 	counters
 }
 
@@ -253,6 +254,13 @@ func (c *Cluster) CloseIdle() {
 			ep.h2.retireAll()
 		}
 	}
+}
+
+// Retire ends the cluster's use: idle connections close now, and each other one
+// when its exchange ends. Exchanges may go on, and begin.
+func (c *Cluster) Retire() {
+	c.retired.Store(true)
+	c.CloseIdle()
 }
 
 // Set makes addrs the whole endpoint set. Endpoints that stay keep their

@@ -131,10 +131,9 @@ func (p *h2pool) dial(d *h2dial) {
 	defer p.mu.Unlock()
 	p.dialing = nil
 	if err == nil {
+		// Of an endpoint that has gone meanwhile it is still needed by those who
+		// wait; IdleConnTimeout closes it after them.
 		p.conns = append(p.conns, hc)
-		if p.ep.State() == Gone {
-			hc.stop()
-		}
 	}
 	d.err = err
 	close(d.done)

@@ -188,7 +188,7 @@ func (cn *conn) release(_ *http1.ClientConn, reusable bool) {
 	if cn.h1.Extra() {
 		c.extraBytes.Add(1)
 	}
-	if !reusable || int(ep.pool.idle.Load()) >= c.cfg.Connections.Idle || c.idleLimit(cn, cn.since) <= 0 {
+	if !reusable || c.retired.Load() || int(ep.pool.idle.Load()) >= c.cfg.Connections.Idle || c.idleLimit(cn, cn.since) <= 0 {
 		c.discard(cn)
 		return
 	}
@@ -199,9 +199,9 @@ func (cn *conn) release(_ *http1.ClientConn, reusable bool) {
 func (c *Cluster) keep(cn *conn) {
 	ep := cn.ep
 	ep.pool.push(cn)
-	// The endpoint may have gone between the push and the sweep that its
-	// removal made; whoever comes last sees the other.
-	if ep.State() == Gone {
+	// The endpoint or the cluster may have gone between the push and the sweep
+	// that this made; whoever comes last sees the other.
+	if ep.State() == Gone || c.retired.Load() {
 		c.closeIdle(ep)
 		return
 	}

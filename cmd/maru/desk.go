@@ -17,7 +17,8 @@ import (
 // desk is where the operator's API listens. Its address may change by reload.
 type desk struct {
 	api admin.API
-	// listen opens a socket; nil means net.ListenConfig.
+	// listen opens a socket, or gives the one that a predecessor left;
+	// nil means net.ListenConfig.
 	listen  func(network, address string) (net.Listener, error)
 	token   atomic.Pointer[string]
 	address string // as the file says; "" before the first

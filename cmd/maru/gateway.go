@@ -47,6 +47,7 @@ type gateway struct {
 	mu       sync.Mutex   // one reload at a time
 	file     *config.File // the live one, or the first that was refused
 	live     atomic.Pointer[config.File]
+	legacy   *legacy // from a predecessor; nil without
 	signals  chan os.Signal
 	drainNow chan struct{}
 }
@@ -58,6 +59,9 @@ func (g *gateway) run() error {
 	defer alive.Wait()
 	defer stop()
 	g.prepare(ctx, &alive)
+	if err := g.takeOver(); err != nil {
+		return err
+	}
 	if err := g.start(); err != nil {
 		return err
 	}
@@ -68,10 +72,27 @@ func (g *gateway) run() error {
 			}
 		})
 	}
+	if err := g.announce(); err != nil {
+		return err
+	}
+	return g.wait()
+}
+
+// announce tells everyone who waits for it that this process serves.
+func (g *gateway) announce() error {
+	if err := g.sayReady(); err != nil {
+		return err
+	}
+	if g.pidFile != "" {
+		if err := os.WriteFile(g.pidFile, fmt.Appendln(nil, os.Getpid()), 0o644); err != nil { //nolint:gosec // others read it
+			return fmt.Errorf("write the process id: %w", err)
+		}
+	}
+	tellSystemd(g.env.Log, "READY=1")
 	if !g.quiet {
 		fmt.Fprintln(os.Stderr, g.banner())
 	}
-	return g.wait()
+	return nil
 }
 
 // prepare makes what outlives every configuration and starts what runs beside it.
@@ -79,7 +100,7 @@ func (g *gateway) prepare(ctx context.Context, alive *sync.WaitGroup) {
 	// A reader of our output that went away must not take the gateway with it.
 	signal.Ignore(syscall.SIGPIPE)
 	g.signals, g.drainNow = make(chan os.Signal, 8), make(chan struct{}, 1)
-	signal.Notify(g.signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(g.signals, syscall.SIGHUP, syscall.SIGUSR2, syscall.SIGINT, syscall.SIGTERM)
 	g.env.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: &g.level}))
 	g.env.Watch = http1.NewWatchdog()
 	alive.Go(func() { _ = g.env.Watch.Run(ctx) })
@@ -108,17 +129,12 @@ func (g *gateway) start() error {
 	case r.Err != nil:
 		return r.Err
 	}
-	if g.pidFile == "" {
-		return nil
-	}
-	if err := os.WriteFile(g.pidFile, fmt.Appendln(nil, os.Getpid()), 0o644); err != nil { //nolint:gosec // others read it
-		return fmt.Errorf("write the process id: %w", err)
-	}
 	return nil
 }
 
-// wait serves until a signal or the admin API ends it.
+// wait serves until a signal, the admin API or a successor ends it.
 func (g *gateway) wait() error {
+	upgrading, upgraded := false, make(chan int, 1)
 	for {
 		select {
 		case s := <-g.signals:
@@ -126,6 +142,11 @@ func (g *gateway) wait() error {
 			case syscall.SIGHUP:
 				g.reopen()
 				g.reload("signal")
+			case syscall.SIGUSR2:
+				if !upgrading {
+					upgrading = true
+					go g.tryUpgrade(upgraded)
+				}
 			case syscall.SIGINT:
 				return g.end(0)
 			default:
@@ -133,24 +154,48 @@ func (g *gateway) wait() error {
 			}
 		case <-g.drainNow:
 			return g.end(g.drainWait)
+		case pid := <-upgraded:
+			if upgrading = false; pid > 0 {
+				return g.makeWay(pid)
+			}
 		}
 	}
+}
+
+// tryUpgrade gives the process id of the successor that is ready, or 0.
+func (g *gateway) tryUpgrade(upgraded chan<- int) {
+	g.env.Log.Info("upgrading")
+	pid, err := g.upgrade()
+	if err != nil {
+		g.env.Log.Error("the upgrade failed; this process goes on", "error", err)
+		pid = 0
+	}
+	upgraded <- pid
+}
+
+// drain makes the process not ready and lets no reload begin any more; one under
+// way is over when it returns.
+func (g *gateway) drain() {
+	g.status.Drain()
+	g.mu.Lock()
+	defer g.mu.Unlock()
 }
 
 // end drains and stops: not ready at once, still serving for wait, then no new
 // connections, and at most drainLimit until the last exchange is over. A
 // further signal ends the process at once.
 func (g *gateway) end(wait time.Duration) error {
-	g.status.Drain()
+	g.drain()
+	tellSystemd(g.env.Log, "STOPPING=1")
 	g.env.Log.Info("draining", "wait", wait, "limit", g.drainLimit)
 	go func() {
 		for s := range g.signals {
-			if s != syscall.SIGHUP {
-				os.Exit(1)
+			if s == syscall.SIGINT || s == syscall.SIGTERM {
+				os.Exit(1) //nolint:revive // asked twice
 			}
 		}
 	}()
-	time.Sleep(wait) //nolint:forbidigo // load balancers need it to look elsewhere
+	time.Sleep(wait) //nolint:forbidigo // balancers need this time to look away
 	ctx, stop := context.WithTimeout(context.Background(), g.drainLimit)
 	defer stop()
 	err := g.server.Drain(ctx)
@@ -159,4 +204,35 @@ func (g *gateway) end(wait time.Duration) error {
 		err = errors.Join(err, os.Remove(g.pidFile))
 	}
 	return err
+}
+
+// makeWay stops accepting for a successor that is ready, and ends when the last
+// connection has: exchanges at once, tunnels and streams when they do. SIGTERM
+// shortens that to drainLimit.
+func (g *gateway) makeWay(pid int) error {
+	go reap(pid)
+	tellSystemd(g.env.Log, fmt.Sprintf("MAINPID=%d", pid))
+	g.env.Log.Info("upgraded; draining", "successor", pid)
+	g.drain()
+	g.desk.close()
+	ctx, stop := context.WithTimeout(context.Background(), edge.DefaultLinger)
+	defer stop()
+	go func() {
+		for s := range g.signals {
+			if s == syscall.SIGINT || s == syscall.SIGTERM {
+				time.AfterFunc(g.drainLimit, stop)
+				break
+			}
+		}
+		for s := range g.signals {
+			if s == syscall.SIGINT || s == syscall.SIGTERM {
+				os.Exit(1) //nolint:revive // asked twice
+			}
+		}
+	}()
+	if err := g.server.Drain(ctx); err != nil {
+		return err
+	}
+	g.env.Log.Info("drained", "successor", pid)
+	return nil
 }

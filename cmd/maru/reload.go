@@ -23,6 +23,10 @@ func (g *gateway) reload(by string) admin.Reload {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r := admin.Reload{At: time.Now(), By: by}
+	if g.status.Draining() {
+		r.Err = errors.New("this process is about to end")
+		return r
+	}
 	file, findings := g.load()
 	r.Hash = hashOf(file)
 	if last := g.status.Last(); by == "file" && last.Hash == r.Hash {
