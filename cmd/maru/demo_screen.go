@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -190,6 +191,7 @@ func tryLines(gateway string) []string {
 const (
 	drawEvery  = 500 * time.Millisecond
 	printEvery = 5 * time.Second
+	turnEvery  = 2 * time.Second // one service after the other
 )
 
 // live shows the load until ctx ends.
@@ -215,30 +217,41 @@ func (s *screen) live(ctx context.Context, began time.Time, m *demo.Meter) {
 	}
 }
 
-// status is the line that shows the load, with as much of the services as fits
-// into width columns.
+// status is the line that shows the load: in the most telling form that fits
+// into width columns. A narrow terminal sees one service after the other.
 func (s *screen) status(r demo.Reading, up time.Duration, width int) string {
-	errors := fmt.Sprintf("%s errors", grouped(r.Failures))
-	head := fmt.Sprintf("  %s  %s requests  %.0f/s  %s  p50 %s  p99 %s", clock(up), grouped(r.Calls), r.All.Rate, errors, millis(r.All.P50), millis(r.All.P99))
-	line := head
-	if r.Failures > 0 {
-		line = strings.Replace(head, errors, s.in(red, errors), 1)
+	head := func(requests, errors string) string {
+		return fmt.Sprintf("  %s  %s %s  %.0f/s  %s %s  p50 %s  p99 %s", clock(up), grouped(r.Calls), requests, r.All.Rate,
+			grouped(r.Failures), errors, millis(r.All.P50), millis(r.All.P99))
+	}
+	each := func(form func(name string, p demo.Pace) string) string {
+		text := "  │"
+		for _, name := range demo.Names() {
+			text += "  " + form(name, r.Services[name])
+		}
+		return text
+	}
+	full := func(name string, p demo.Pace) string {
+		return fmt.Sprintf("%s %.0f/s %s/%s", name, p.Rate, millis(p.P50), millis(p.P99))
+	}
+	brief := func(name string, p demo.Pace) string { return fmt.Sprintf("%s %s", name, millis(p.P50)) }
+	short := func(name string, p demo.Pace) string { return fmt.Sprintf("%s %s", name[:3], millis(p.P50)) }
+	turn := demo.Names()[int(up/turnEvery)%len(demo.Names())]
+	wide, narrow := head("requests", "errors"), head("req", "err")
+	line := narrow
+	for _, form := range []string{
+		wide + each(full), wide + each(brief), wide + each(short),
+		narrow + "  │  " + full(turn, r.Services[turn]), narrow + "  │  " + brief(turn, r.Services[turn]),
+	} {
+		if utf8.RuneCountInString(form) < width {
+			line = form
+			break
+		}
 	}
 	line = strings.Replace(line, clock(up), s.in(green, clock(up)), 1)
-	used := len(head)
-	for _, form := range []func(name string, p demo.Pace) string{
-		func(name string, p demo.Pace) string {
-			return fmt.Sprintf("  %s %.0f/s %s/%s", name, p.Rate, millis(p.P50), millis(p.P99))
-		},
-		func(name string, p demo.Pace) string { return fmt.Sprintf("  %s %.0f/s", name, p.Rate) },
-	} {
-		tail := ""
-		for _, name := range demo.Names() {
-			tail += form(name, r.Services[name])
-		}
-		if used+2+len(tail) < width {
-			return line + "  " + s.in(faint, "│") + tail
-		}
+	if r.Failures > 0 {
+		failed := grouped(r.Failures) + " err"
+		line = strings.Replace(line, failed, s.in(red, failed), 1)
 	}
 	return line
 }
