@@ -155,6 +155,8 @@ func read[T any](r *http.Request) (T, error) {
 		return v, &fault{http.StatusRequestEntityTooLarge, "", fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit)}
 	case errors.Is(err, io.EOF):
 		return v, bad("", "the body is empty; a JSON object is needed")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return v, bad("", "the body is not JSON: it ends too early")
 	case errors.As(err, &syntax):
 		return v, bad("", "the body is not JSON: %v at byte %d", syntax, syntax.Offset)
 	case errors.As(err, &typ) && typ.Field == "":
