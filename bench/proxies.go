@@ -109,7 +109,8 @@ http {
 
 func haproxyConf(p ports) string {
 	return fmt.Sprintf(`global
-  maxconn 30000
+  maxconn 12000
+  no strict-limits
   nbthread 2
 defaults
   mode http
