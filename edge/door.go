@@ -255,7 +255,7 @@ func (d *door) serveWrapped(e *engines, f *front, c net.Conn, info http1.ConnInf
 		return
 	}
 	info.Scheme = "https"
-	tc := tls.Server(c, f.tls.config)
+	tc := tls.Server(http1.Quick(c), f.tls.config)
 	_ = c.SetDeadline(time.Now().Add(e.h1.Limits.WithDefaults().FirstByte))
 	if err := tc.Handshake(); err != nil { //nolint:noctx // the deadline ends it
 		f.refuseHandshake(c, info.Peer, err)

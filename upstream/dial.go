@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/maru-msa/maru/diag"
+	"github.com/maru-msa/maru/http1"
 )
 
 // endpointDial is how connections to an endpoint are secured: nil means plain.
@@ -59,7 +60,7 @@ func (c *Cluster) dialTCP(ctx context.Context, address string) (net.Conn, error)
 func (c *Cluster) shakeHands(ctx context.Context, nc net.Conn, cfg *tls.Config) (net.Conn, error) {
 	ctx, stop := context.WithTimeout(ctx, c.cfg.TLSTimeout)
 	defer stop()
-	tc := tls.Client(nc, cfg)
+	tc := tls.Client(http1.Quick(nc), cfg)
 	err := tc.HandshakeContext(ctx)
 	if err == nil && len(cfg.NextProtos) == 1 && cfg.NextProtos[0] == "h2" && tc.ConnectionState().NegotiatedProtocol != "h2" {
 		err = errors.New("the service does not offer HTTP/2 (ALPN)")
