@@ -183,11 +183,12 @@ func (b *bench) launch(ctx context.Context, p proxy, variant string) (*process, 
 		dir: b.out, plain: freeAddress(), tls: freeAddress(), web: b.backend.web, ws: b.backend.ws,
 		cert: b.cert, key: b.key, both: b.both, variant: variant,
 	}
-	file := filepath.Join(b.out, p.name+".conf")
+	name := p.name + "-" + variant // a file of its own: maru watches it
+	file := filepath.Join(b.out, name+".conf")
 	if err := os.WriteFile(file, []byte(p.config(at)), 0o600); err != nil {
 		return nil, at, fmt.Errorf("write configuration: %w", err)
 	}
-	proc, err := start(ctx, b.out, p.name, at.plain, p.argv(file)...)
+	proc, err := start(ctx, b.out, name, at.plain, p.argv(file)...)
 	return proc, at, err
 }
 
