@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -116,6 +117,7 @@ func Pipe() (a, b *Conn) {
 type Conn struct {
 	in, out       *half
 	local, remote Addr
+	abrupt        atomic.Bool
 }
 
 // Read reads what the other end wrote; io.EOF after its half-close.
@@ -140,11 +142,21 @@ func (c *Conn) wrap(op string, err error) error {
 // Close closes both directions. Like TCP, closing with unread bytes resets the
 // connection: the other end sees ECONNRESET.
 func (c *Conn) Close() error {
+	if c.abrupt.Load() {
+		return c.Reset()
+	}
 	if c.in.stopReading() > 0 {
 		c.out.reset(syscall.ECONNRESET)
 		return nil
 	}
 	c.out.closeWrite(true)
+	return nil
+}
+
+// SetLinger with 0 makes Close reset the connection, as on TCP; any other value
+// makes it orderly again.
+func (c *Conn) SetLinger(sec int) error {
+	c.abrupt.Store(sec == 0)
 	return nil
 }
 

@@ -65,6 +65,15 @@ func TestCloseWithUnreadBytesResets(t *testing.T) {
 	}
 }
 
+func TestAbruptClose(t *testing.T) {
+	c, s := pair(t)
+	_ = c.SetLinger(0)
+	_ = c.Close()
+	if _, err := s.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Fatalf("read after an abrupt close: %v", err)
+	}
+}
+
 func TestWriteToClosedPeer(t *testing.T) {
 	c, s := pair(t)
 	_ = s.Close()
