@@ -374,8 +374,11 @@ func (r *rule) predicates() {
 
 // byCost puts regular expressions last.
 func byCost(tests []test) []test {
+	if len(tests) < 2 {
+		return tests
+	}
 	return slices.SortedStableFunc(slices.Values(tests), func(a, b test) int {
-		return cmp.Compare(boolInt(a.op == opRegex), boolInt(b.op == opRegex))
+		return cmp.Compare(bit(a.op == opRegex), bit(b.op == opRegex))
 	})
 }
 

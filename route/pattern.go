@@ -54,6 +54,7 @@ type pattern struct {
 	names  []string
 	prefix string // the literal bytes that every path of it begins with
 	text   string // as written; "" for none
+	shape  string // the segments in a form that sorts as the trie branches
 
 	literals, constrained int
 }
@@ -67,21 +68,46 @@ const (
 // parsePattern reads a pattern; "" takes every path. Faults are field errors.
 func parsePattern(text string) (*pattern, error) {
 	p := &pattern{text: text}
+	if err := p.parse(text); err != nil {
+		return nil, err
+	}
+	p.shape = p.shapeOf()
+	return p, nil
+}
+
+func (p *pattern) parse(text string) error {
 	switch {
 	case text == "":
 		p.kind = kindRest
-		return p, nil
+		return nil
 	case len(text) > maxPattern:
-		return nil, diag.At("", "the pattern has %d bytes, more than %d", len(text), maxPattern)
+		return diag.At("", "the pattern has %d bytes, more than %d", len(text), maxPattern)
 	case strings.HasPrefix(text, regexPrefix):
-		return p, p.parseRegex(text[len(regexPrefix):])
+		return p.parseRegex(text[len(regexPrefix):])
 	case text[0] != '/':
-		return nil, diag.At("", "a path begins with /").WithFix("write /%s", text)
+		return diag.At("", "a path begins with /").WithFix("write /%s", text)
+	case strings.IndexByte(text, '{') < 0 && strings.IndexByte(text, '}') < 0:
+		return p.parseLiteral(text)
 	}
-	if strings.IndexByte(text, '{') < 0 && strings.IndexByte(text, '}') < 0 {
-		return p, p.parseLiteral(text)
+	return p.parseSegments(text)
+}
+
+// shapeOf writes the segments one after the other, each behind an octet that no
+// path holds, parameters as octets that sort behind all literals.
+func (p *pattern) shapeOf() string {
+	size := 0
+	for i := range p.segs {
+		size += 2 + len(p.segs[i].text)
 	}
-	return p, p.parseSegments(text)
+	b := make([]byte, 0, size)
+	for i := range p.segs {
+		b = append(b, 0)
+		if k := p.segs[i].kind; k != segLiteral {
+			b = append(b, 0xFD+byte(k))
+		}
+		b = append(b, p.segs[i].text...)
+	}
+	return message.View(b)
 }
 
 // parseLiteral reads a pattern without parameters.
@@ -145,38 +171,52 @@ func escapeForeign(s string) string {
 // parseSegments reads a pattern with parameters.
 func (p *pattern) parseSegments(text string) error {
 	p.kind = kindSegments
-	var literal strings.Builder // with parameters left out, to judge the rest
-	prefixed := false
+	p.segs = make([]segment, 0, strings.Count(text, "/"))
 	for pos := 0; pos < len(text); {
 		end := segmentEnd(text, pos+1)
 		s := text[pos+1 : end]
-		literal.WriteByte('/')
-		if s == "" || s[0] != '{' {
-			if i := strings.IndexAny(s, "{}"); i >= 0 {
+		switch {
+		case s == "" || s[0] != '{':
+			if strings.ContainsAny(s, "{}") {
 				return diag.At("", "a parameter is a whole segment; %q mixes text and parameter", s).
 					WithFix("write regex: with an expression for the whole path")
 			}
-			literal.WriteString(s)
 			p.literal(s)
-			pos = end
-			continue
+		default:
+			if p.prefix == "" {
+				p.prefix = text[:pos+1]
+			}
+			if err := p.parameter(s, end == len(text)); err != nil {
+				return err
+			}
+			if p.kind == kindRest && len(p.prefix) == pos+1 {
+				p.prefix = p.prefix[:pos] // {rest...} takes /a as well
+			}
 		}
-		if !prefixed {
-			prefixed, p.prefix = true, text[:pos+1]
-		}
-		if err := p.parameter(s, end == len(text)); err != nil {
-			return err
-		}
-		if p.kind == kindRest && len(p.segs) == strings.Count(p.prefix, "/")-1 {
-			p.prefix = p.prefix[:len(p.prefix)-1] // {rest...} takes /a as well
-		}
-		literal.WriteByte('x')
 		pos = end
 	}
-	if len(p.params()) > message.MaxParams {
-		return diag.At("", "%d parameters are more than %d", len(p.params()), message.MaxParams)
+	if n := p.parameters(); n > message.MaxParams {
+		return diag.At("", "%d parameters are more than %d", n, message.MaxParams)
 	}
-	return literalFault(literal.String())
+	return literalFault(p.plain())
+}
+
+// plain is the pattern with "x" in the place of what holds an expression, to
+// judge the rest as a path. A name can't be at fault: it is made of plain octets.
+func (p *pattern) plain() string {
+	if p.constrained == 0 {
+		return p.text
+	}
+	var b strings.Builder
+	for i := range p.segs {
+		b.WriteByte('/')
+		if s := &p.segs[i]; s.kind == segLiteral {
+			b.WriteString(s.text)
+		} else {
+			b.WriteByte('x')
+		}
+	}
+	return b.String()
 }
 
 // segmentEnd is the end of the segment that begins at pos: a slash inside braces
@@ -243,8 +283,8 @@ func (p *pattern) name(name string) error {
 	if !validName(name) {
 		return diag.At("", "%q is not a parameter name", name).WithFix("write letters, digits and _, such as {id}")
 	}
-	for _, have := range p.params() {
-		if have == name {
+	for i := range p.segs {
+		if p.segs[i].name == name {
 			return diag.At("", "the parameter {%s} is there twice", name).WithFix("give each its own name")
 		}
 	}
@@ -261,23 +301,16 @@ func validName(s string) bool {
 	return s != "" && len(s) <= 64
 }
 
-// params lists the names of the parameters in order.
-func (p *pattern) params() []string {
-	var out []string
+// parameters counts what the pattern captures.
+func (p *pattern) parameters() int {
+	n := int(bit(p.rest != ""))
 	for i := range p.segs {
-		if p.segs[i].name != "" {
-			out = append(out, p.segs[i].name)
-		}
+		n += int(bit(p.segs[i].name != ""))
 	}
-	if p.rest != "" {
-		out = append(out, p.rest)
+	for _, name := range p.names {
+		n += int(bit(name != ""))
 	}
-	for _, n := range p.names {
-		if n != "" {
-			out = append(out, n)
-		}
-	}
-	return out
+	return n
 }
 
 // parseRegex reads the expression of "regex:".
@@ -301,8 +334,8 @@ func (p *pattern) parseRegex(expr string) error {
 			p.segs = append(p.segs, segment{kind: segLiteral, text: s})
 		}
 	}
-	if len(p.params()) > message.MaxParams {
-		return diag.At("", "%d named groups are more than %d", len(p.params()), message.MaxParams)
+	if n := p.parameters(); n > message.MaxParams {
+		return diag.At("", "%d named groups are more than %d", n, message.MaxParams)
 	}
 	return nil
 }

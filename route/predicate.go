@@ -238,10 +238,9 @@ type segmentTest struct {
 	from, to float64
 }
 
-func (t *segmentTest) holds(r *message.Request) bool {
-	at := t.place(r)
-	return at >= t.from && at < t.to
-}
+func (t *segmentTest) holds(r *message.Request) bool { return t.inside(t.place(r)) }
+
+func (t *segmentTest) inside(at float64) bool { return at >= t.from && at < t.to }
 
 // place is where a request's key lies in [0, 1).
 func (t *segmentTest) place(r *message.Request) float64 {
@@ -253,13 +252,18 @@ func (t *segmentTest) place(r *message.Request) float64 {
 	case 'k':
 		value, ok = cookie(r, t.name)
 	}
+	return t.at(value, r.X.Client, ok)
+}
+
+// at is the place of a value, or of a client without one.
+func (t *segmentTest) at(value string, client netip.Addr, ok bool) float64 {
 	h := uint64(fnvOffset)
 	if ok {
 		for i := range len(value) {
 			h = (h ^ uint64(value[i])) * fnvPrime
 		}
 	} else {
-		for _, c := range r.X.Client.As16() {
+		for _, c := range client.As16() {
 			h = (h ^ uint64(c)) * fnvPrime
 		}
 	}

@@ -146,7 +146,7 @@ func naive(c *core, r *message.Request, method string) (source int32, missed boo
 				missed = true
 				continue
 			}
-			if k := rule.on(h); source == none || slices.Compare(k[:], best[:]) > 0 {
+			if k := rule.on(h); source == none || k.compare(&best) > 0 {
 				source, best = int32(i), k
 			}
 		}

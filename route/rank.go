@@ -1,95 +1,105 @@
 package route
 
 import (
+	"bytes"
+	"cmp"
 	"net/netip"
-	"slices"
 )
 
-// rank is how specific a route is: compared number by number, the higher one
-// wins (gateway §2). Two entries with the same rank that can take one request
-// are a tie.
-type rank [numRanks]int32
+// rank is how specific a route is at one host: the higher one wins (gateway §2).
+// Two entries with the same rank that can take one request are a tie. The parts
+// that differ most often are packed into one number.
+type rank struct {
+	head uint64
+	tail [numTail]uint8
+}
 
-// What a rank compares, in this order.
+// The parts of head, from the highest bits to the lowest.
 const (
-	rankPriority    = 0
-	rankHost        = 1 // exactHost, labels of a wildcard, 0 for none
-	rankPrefix      = 2 // bytes of the literal path prefix
-	rankKind        = 3
-	rankLiterals    = 4 // literal segments
-	rankConstrained = 5 // {name:expr} before {name}
-	rankMethod      = 6
-	rankHeader      = 7 // numbers of exact, regex, present, absent
-	rankQuery       = 11
-	rankCookie      = 15
-	rankClient      = 19 // prefix length
-	rankScheme      = 20
-	rankProtocol    = 21
-	rankListener    = 22
-	rankTime        = 23
-	rankSegment     = 24
-	numRanks        = 25
+	shiftPriority    = 43 // 21 bits: priority + maxPriority
+	shiftHost        = 37 // 6 bits: exactHost, labels of a wildcard, 0 for none
+	shiftPrefix      = 24 // 13 bits: bytes of the literal path prefix
+	shiftKind        = 22 // 2 bits
+	shiftLiterals    = 10 // 12 bits: literal segments
+	shiftConstrained = 5  // 5 bits: {name:expr} before {name}
+	shiftMethod      = 4  // 1 bit
+
+	exactHost = 63
 )
 
-const exactHost = 1 << 20
+// The parts of tail, in order.
+const (
+	tailHeader   = 0 // numbers of exact, regex, present, absent
+	tailQuery    = 4
+	tailCookie   = 8
+	tailClient   = 12 // prefix length
+	tailScheme   = 13
+	tailProtocol = 14
+	tailListener = 15
+	tailTime     = 16
+	tailSegment  = 17
+	numTail      = 18
+)
 
+// rankOf ranks a rule without its host.
 func rankOf(r *rule) (k rank) {
-	k[rankPriority] = int32(r.priority) //nolint:gosec // checked at compile
-	k[rankPrefix] = int32(len(r.path.prefix))
-	k[rankKind] = int32(r.path.kind)
-	k[rankLiterals] = int32(r.path.literals)
-	k[rankConstrained] = int32(r.path.constrained)
-	k[rankMethod] = boolInt(!r.methods.all())
-	rankTests(k[rankHeader:], r.headers)
-	rankTests(k[rankQuery:], r.query)
-	rankTests(k[rankCookie:], r.cookies)
-	k[rankClient] = rankClients(r.client)
-	k[rankScheme] = boolInt(r.scheme != "")
-	k[rankProtocol] = boolInt(r.protocol != "")
-	k[rankListener] = boolInt(r.listeners != nil)
-	k[rankTime] = boolInt(r.window != (windowTest{}))
-	k[rankSegment] = boolInt(r.segment != nil)
+	p := r.path
+	k.head = uint64(r.priority+maxPriority)<<shiftPriority | uint64(len(p.prefix))<<shiftPrefix | uint64(p.kind)<<shiftKind | //nolint:gosec // checked by compile
+		uint64(p.literals)<<shiftLiterals | uint64(p.constrained)<<shiftConstrained | uint64(bit(!r.methods.all()))<<shiftMethod
+	countTests(k.tail[tailHeader:], r.headers)
+	countTests(k.tail[tailQuery:], r.query)
+	countTests(k.tail[tailCookie:], r.cookies)
+	k.tail[tailClient] = widest(r.client)
+	k.tail[tailScheme] = bit(r.scheme != "")
+	k.tail[tailProtocol] = bit(r.protocol != "")
+	k.tail[tailListener] = bit(r.listeners != nil)
+	k.tail[tailTime] = bit(r.window != (windowTest{}))
+	k.tail[tailSegment] = bit(r.segment != nil)
 	return k
 }
 
-func rankTests(k []int32, tests []test) {
+func countTests(k []uint8, tests []test) {
 	for i := range tests {
 		k[tests[i].op]++
 	}
 }
 
-// rankClients is the length of the widest prefix, counted as IPv6, plus one.
-func rankClients(list []netip.Prefix) int32 {
+// widest is the length of the widest prefix, counted as IPv6, plus one.
+func widest(list []netip.Prefix) uint8 {
 	if list == nil {
 		return 0
 	}
-	widest := 128
+	bits := 128
 	for _, p := range list {
-		bits := p.Bits()
+		n := p.Bits()
 		if p.Addr().Is4() {
-			bits += 96
+			n += 96
 		}
-		widest = min(widest, bits)
+		bits = min(bits, n)
 	}
-	return int32(widest) + 1 //nolint:gosec // at most 129
+	return uint8(bits) + 1 //nolint:gosec // at most 129
 }
 
-// on gives the rank of a rule at one of its hosts.
+// on ranks a rule at one of its hosts.
 func (r *rule) on(h host) rank {
 	k := r.rank
-	switch {
-	case h.exact:
-		k[rankHost] = exactHost
-	default:
-		k[rankHost] = int32(h.labels) //nolint:gosec // at most maxLabels
+	if h.exact {
+		k.head |= exactHost << shiftHost
+	} else {
+		k.head |= uint64(h.labels) << shiftHost //nolint:gosec // at most maxLabels
 	}
 	return k
 }
 
-// compareRank orders the more specific first.
-func compareRank(a, b *rank) int { return slices.Compare(b[:], a[:]) }
+// compare is above 0 when k is more specific than o.
+func (k *rank) compare(o *rank) int {
+	if c := cmp.Compare(k.head, o.head); c != 0 {
+		return c
+	}
+	return bytes.Compare(k.tail[:], o.tail[:])
+}
 
-func boolInt(b bool) int32 {
+func bit(b bool) uint8 {
 	if b {
 		return 1
 	}

@@ -147,7 +147,7 @@ func (c *core) entries() ([]entry, []error) {
 		groups.share(c, &out[i])
 	}
 	slices.SortFunc(out, func(a, b entry) int {
-		if k := compareRank(&a.rank, &b.rank); k != 0 {
+		if k := b.rank.compare(&a.rank); k != 0 {
 			return k
 		}
 		return int(a.source - b.source)

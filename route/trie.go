@@ -81,14 +81,14 @@ func newIndex(entries []entry) *index {
 	}
 	order := make([]int32, len(entries))
 	for i := range order {
-		order[i] = int32(i) //nolint:gosec // at most maxRoutes × maxHosts
+		order[i] = int32(i) //nolint:gosec // at most maxEntries
 	}
 	slices.SortFunc(order, func(a, b int32) int {
 		x, y := &entries[a], &entries[b]
-		return cmp.Or(
-			cmp.Compare(boolInt(x.host.exact), boolInt(y.host.exact)), cmp.Compare(x.host.name, y.host.name),
-			compareShape(x.rule.path, y.rule.path), cmp.Compare(a, b),
-		)
+		if x.host != y.host {
+			return cmp.Or(strings.Compare(x.host.name, y.host.name), cmp.Compare(bit(x.host.exact), bit(y.host.exact)))
+		}
+		return x.rule.path.compareShape(y.rule.path)
 	})
 	ix.nodes = make([]node, 0, len(entries)+len(entries)/4+8)
 	ix.list = make([]int32, 0, len(entries))
@@ -134,18 +134,15 @@ func (ix *index) place(h host, root int32) {
 
 // compareShape orders patterns so that those of one node lie side by side: the
 // pattern that ends first, then literals, {name:expr}, {name}; regular
-// expressions by the whole segments of their prefix.
-func compareShape(a, b *pattern) int {
-	for i := 0; ; i++ {
-		x, moreA := a.step(i)
-		y, moreB := b.step(i)
-		if !moreA || !moreB {
-			return cmp.Or(cmp.Compare(boolInt(moreA), boolInt(moreB)), cmp.Compare(a.kind, b.kind), cmp.Compare(a.prefix, b.prefix))
-		}
-		if c := cmp.Or(cmp.Compare(x.kind, y.kind), strings.Compare(x.text, y.text)); c != 0 {
-			return c
-		}
+// expressions by their prefix.
+func (p *pattern) compareShape(o *pattern) int {
+	if c := strings.Compare(p.shape, o.shape); c != 0 {
+		return c
 	}
+	if p.kind != kindRegex && o.kind != kindRegex {
+		return 0
+	}
+	return cmp.Or(cmp.Compare(p.kind, o.kind), strings.Compare(p.prefix, o.prefix))
 }
 
 // step gives segment i; false at the end.
