@@ -9,8 +9,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
@@ -35,16 +37,46 @@ func Open(ctx context.Context, o Options) (*sql.DB, error) {
 	q := url.Values{"_pragma": {
 		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(" + sync + ")", "foreign_keys(1)",
 	}, "_txlock": {"immediate"}}
-	db, err := sql.Open("sqlite", "file:"+o.Path+"?"+q.Encode())
+	path := url.URL{Path: o.Path} // a URI to SQLite: '?', '#' and '%' of a file's name are escaped
+	db, err := sql.Open("sqlite", "file:"+path.EscapedPath()+"?"+q.Encode())
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", o.Path, err)
 	}
 	if o.Path == ":memory:" {
 		db.SetMaxOpenConns(1) // every connection would have a memory of its own
 	}
-	if _, err := db.ExecContext(ctx, o.Schema); err != nil {
-		_ = db.Close()
-		return nil, fmt.Errorf("set up database %s: %w", o.Path, err)
+	if err := setUp(ctx, db, o.Schema); err != nil {
+		return nil, errors.Join(fmt.Errorf("set up database %s: %w", o.Path, err), db.Close())
 	}
 	return db, nil
+}
+
+// Processes that open a database at the same moment meet while one of them turns
+// it into WAL mode: SQLite refuses the others at once instead of letting them
+// wait for busy_timeout, since waiting could be a deadlock.
+const (
+	busyCode  = 5 // SQLITE_BUSY, the low byte of its extended codes
+	busyLimit = 5 * time.Second
+	busyPause = 10 * time.Millisecond
+)
+
+// setUp runs the schema, which opens the first connection, and again while the
+// database is busy.
+func setUp(ctx context.Context, db *sql.DB, schema string) error {
+	ctx, stop := context.WithTimeout(ctx, busyLimit)
+	defer stop()
+	pause := time.NewTicker(busyPause)
+	defer pause.Stop()
+	for {
+		_, err := db.ExecContext(ctx, schema)
+		var coded interface{ Code() int }
+		if err == nil || !errors.As(err, &coded) || coded.Code()&0xFF != busyCode {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-pause.C:
+		}
+	}
 }
