@@ -1,0 +1,11 @@
+// Package conformance runs other people's suites against maru. It is a module of
+// its own, so that what the suites need never comes near the binary.
+//
+// The flow: each test starts a gateway in this process, in front of a service
+// that the suite brings or that is a few lines long, and lets the suite speak to
+// the gateway: h2spec for HTTP/2 (RFC 9113, RFC 7541), and gRPC's
+// interoperability client, first straight to gRPC's own server to see what must
+// pass, then through the gateway.
+//
+//	go test ./...            # in this folder, or make conformance
+package conformance
