@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -58,22 +59,38 @@ func (c Checker) Check(file *File, loaded []diag.Finding) []diag.Finding {
 	}
 	w := &whole{file: file, now: now()}
 	w.references()
+	w.matches()
 	w.listeners()
 	w.order()
 	w.loops()
-	w.unused()
 	w.settings()
 	w.files()
-	if err := build(file); err != nil {
-		mine := w.found
-		for _, f := range file.Source.locate(err) {
+	w.built(build(file))
+	w.warnings()
+	if errs, _ := diag.Count(loaded); errs == 0 && !w.faulty() {
+		w.unused() // else a service may only seem so
+	}
+	return tidy(append(slices.Clone(loaded), unexplained(w.found, loaded)...))
+}
+
+// built adds what a Build found, but not what was found before in other words:
+// at the same place or the same path.
+func (w *whole) built(err error) {
+	mine := w.found
+	for _, e := range diag.Flatten(err) {
+		if slices.ContainsFunc(w.told, func(path string) bool { return strings.HasPrefix(e.Path, path) }) {
+			continue
+		}
+		for _, f := range w.file.Source.locate(e) {
 			if !slices.ContainsFunc(mine, func(g located) bool { return g.Position == f.Position && g.Severity == diag.Error }) {
 				w.found = append(w.found, f)
 			}
 		}
 	}
-	w.warnings()
-	return tidy(append(slices.Clone(loaded), unexplained(w.found, loaded)...))
+}
+
+func (w *whole) faulty() bool {
+	return slices.ContainsFunc(w.found, func(f located) bool { return f.Severity == diag.Error })
 }
 
 // unexplained leaves out findings about a value inside which Load already found
@@ -94,15 +111,19 @@ func unexplained(found []located, loaded []diag.Finding) []diag.Finding {
 	return out
 }
 
-// contains tells whether a position is that of n or of a value inside it.
+// contains tells whether a position is that of n or of a value inside it, also
+// one that an alias stands for.
 func contains(n *yaml.Node, at diag.Position) bool {
-	if n == nil {
-		return false
+	seen := make(map[*yaml.Node]bool)
+	var visit func(n *yaml.Node) bool
+	visit = func(n *yaml.Node) bool {
+		if n == nil || seen[n] {
+			return false
+		}
+		seen[n] = true
+		return n.Line == at.Line && n.Column == at.Column || visit(n.Alias) || slices.ContainsFunc(n.Content, visit)
 	}
-	if n.Line == at.Line && n.Column == at.Column {
-		return true
-	}
-	return slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return contains(c, at) })
+	return visit(n)
 }
 
 // whole is a check of a whole file.
@@ -110,16 +131,33 @@ type whole struct {
 	file  *File
 	now   time.Time
 	found []located
+	// told are paths whose fault was told: a Build says so again.
+	told []string
 }
 
 func (w *whole) add(err *diag.FieldError) {
 	w.found = append(w.found, w.file.Source.locate(err)...)
 }
 
+// addAtKey adds a finding about a key rather than about its value.
+func (w *whole) addAtKey(err *diag.FieldError) {
+	from := len(w.found)
+	w.add(err)
+	if key := w.file.Source.key(err.Path); key != nil && len(w.found) > from {
+		w.found[from].Position, w.found[from].Length = w.file.Source.at(key), w.file.Source.length(key)
+	}
+}
+
 func (w *whole) services() []string { return slices.Sorted(maps.Keys(w.file.Services)) }
 
 func (w *whole) references() {
 	names := w.services()
+	if len(names) == 0 && w.file.Source.has("services") {
+		for i := range w.file.Routes { // the services could not be read
+			w.told = append(w.told, fmt.Sprintf("routes[%d].to", i))
+		}
+		return
+	}
 	for i := range w.file.Routes {
 		to := w.file.Routes[i].To
 		if _, ok := w.file.Services[to]; to == "" || ok {
@@ -132,6 +170,23 @@ func (w *whole) references() {
 			e.WithFix("%s", meant(to, names))
 		}
 		w.add(e)
+	}
+}
+
+// matches finds routes without a match, because one that takes everything should
+// be meant, and those for listeners that there are not.
+func (w *whole) matches() {
+	for i := range w.file.Routes {
+		path := fmt.Sprintf("routes[%d]", i)
+		if w.file.Source.has(path) && !w.file.Source.has(path+".match") {
+			w.add(diag.At(path, "the route has no match").WithFix("add match: PATH, or match: /{rest...} for every request"))
+		}
+		for j, name := range w.file.Routes[i].Match.Listener {
+			if _, ok := w.file.Listen[name]; !ok {
+				w.add(diag.At(fmt.Sprintf("%s.match.listener[%d]", path, j), "there is no listener %q", name).WithCode("reference").
+					WithFix("%s", meant(name, slices.Collect(maps.Keys(w.file.Listen)))))
+			}
+		}
 	}
 }
 
@@ -156,6 +211,10 @@ func (w *whole) bounds() []bound {
 		b.path, b.what = "admin.address", "the admin API"
 		out = append(out, b)
 	}
+	slices.SortStableFunc(out, func(a, b bound) int {
+		x, y := w.file.Source.Position(a.path), w.file.Source.Position(b.path)
+		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column))
+	})
 	return out
 }
 
@@ -199,6 +258,7 @@ func (w *whole) listeners() {
 			}
 			w.add(diag.At(b.path, "%s already takes %s", a.what, a).WithCode("clash").
 				WithRelated(a.path).WithFix("give one of them another port"))
+			w.told = append(w.told, a.path, b.path)
 			break
 		}
 	}
@@ -268,7 +328,9 @@ func (w *whole) readable(path, name string) ([]byte, bool) {
 	}
 	text, err := os.ReadFile(name) //nolint:gosec // the operator names the file
 	if err != nil {
-		w.add(diag.At(path, "cannot read %s: %s", name, reason(err)).WithCode("file"))
+		w.add(diag.At(path, "cannot read %s: %s", name, reason(err)).WithCode("file").
+			WithFix("name a readable file; a relative path starts at the folder maru runs in"))
+		w.told = append(w.told, path)
 		return nil, false
 	}
 	return text, true
@@ -276,8 +338,14 @@ func (w *whole) readable(path, name string) ([]byte, bool) {
 
 func (w *whole) authorities(path, name string) {
 	if text, ok := w.readable(path, name); ok && !x509.NewCertPool().AppendCertsFromPEM(text) {
-		w.add(diag.At(path, "%s holds no certificate in PEM form", name).WithCode("file"))
+		w.notPEM(path, name)
 	}
+}
+
+func (w *whole) notPEM(path, name string) {
+	w.add(diag.At(path, "%s holds no certificate in PEM form", name).WithCode("file").
+		WithFix("name a file with -----BEGIN CERTIFICATE-----; convert DER with openssl x509 -inform der"))
+	w.told = append(w.told, path)
 }
 
 func (w *whole) certificate(path, cert, key string) {
@@ -287,16 +355,19 @@ func (w *whole) certificate(path, cert, key string) {
 	certText, certOK := w.readable(path+".cert", cert)
 	keyText, keyOK := w.readable(path+".key", key)
 	if !certOK || !keyOK {
+		w.told = append(w.told, path)
 		return
 	}
 	if block, _ := pem.Decode(certText); block == nil {
-		w.add(diag.At(path+".cert", "%s holds no certificate in PEM form", cert).WithCode("file"))
+		w.notPEM(path+".cert", cert)
+		w.told = append(w.told, path)
 		return
 	}
 	pair, err := tls.X509KeyPair(certText, keyText)
 	if err != nil {
 		w.add(diag.At(path+".key", "%s does not belong to %s: %s", key, cert, strings.TrimPrefix(err.Error(), "tls: ")).
-			WithCode("file").WithRelated(path + ".cert"))
+			WithCode("file").WithRelated(path + ".cert").WithFix("name the key that the certificate was made with"))
+		w.told = append(w.told, path)
 		return
 	}
 	if pair.Leaf != nil && w.now.After(pair.Leaf.NotAfter) {
@@ -317,7 +388,7 @@ func (w *whole) unused() {
 	w.file.Source.words(used)
 	for _, name := range w.services() {
 		if !used[name] {
-			w.add(diag.At("services."+name, "no route and no filter uses the service %q", name).WithCode("unused").AsWarning().
+			w.addAtKey(diag.At("services."+name, "no route and no filter uses the service %q", name).WithCode("unused").AsWarning().
 				WithFix("remove it, or write a route with to: %s", name))
 		}
 	}
@@ -340,7 +411,9 @@ func (s *Source) words(used map[string]bool) {
 			n = n.Alias
 		}
 		if inside && n.Kind == yaml.ScalarNode {
-			used[n.Value] = true
+			for word := range strings.FieldsSeq(n.Value) { // "canary 10" too
+				used[word] = true
+			}
 		}
 		for i, c := range n.Content {
 			visit(c, inside || n.Kind == yaml.MappingNode && i%2 == 1 && n.Content[i-1].Value == "filters")

@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -22,16 +21,16 @@ type decoder struct {
 	types    map[reflect.Type]*fields
 	findings []diag.Finding
 
-	open     map[*yaml.Node]bool // aliased nodes being read: a cycle
-	expanded int                 // nodes read through aliases
-	inside   int                 // depth of aliases being read
+	open     map[*yaml.Node]*yaml.Node // aliased nodes being read, and their aliases
+	expanded int                       // nodes read through aliases
+	inside   int                       // depth of aliases being read
 	stopped  bool
 }
 
 func newDecoder(src *Source, lookup func(string) (string, bool)) *decoder {
 	return &decoder{
 		src: src, lookup: lookup, kinds: filter.Kinds(),
-		types: make(map[reflect.Type]*fields), open: make(map[*yaml.Node]bool),
+		types: make(map[reflect.Type]*fields), open: make(map[*yaml.Node]*yaml.Node),
 	}
 }
 
@@ -50,11 +49,13 @@ func (d *decoder) foreign(n *yaml.Node, err error) {
 		if e.Path != "" {
 			at, rest = step(n, e.Path)
 		}
-		text := e.Text
-		if rest != "" && !strings.HasPrefix(rest, "[") {
-			text = rest + ": " + text
+		text, fix := e.Text, e.Fix
+		if fix == "" { // the error of a package that does not know findings
+			if before, after, ok := strings.Cut(text, "; write "); ok {
+				text, fix = before, "write "+after
+			}
 		}
-		f := d.fault(at, codeOr(e.Code, "value"), text, e.Fix)
+		f := d.fault(at, codeOr(e.Code, "value"), named(at, rest, text), fix)
 		f.Example = e.Example
 		if e.Warn {
 			f.Severity = diag.Warning
@@ -100,6 +101,8 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value) {
 	switch {
 	case isDuration(v.Type()):
 		d.duration(n, v)
+	case isSize(v.Type()):
+		d.size(n, v)
 	case isNamed(v.Type()):
 		d.named(n, v)
 	case n.Kind == yaml.ScalarNode && asText(v) != nil:
@@ -115,7 +118,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value) {
 func (d *decoder) tooMany(n *yaml.Node) {
 	if !d.stopped {
 		d.stopped = true
-		d.fault(n, "limit", fmt.Sprintf("aliases repeat more than %d values", maxExpanded), "write the values out")
+		d.fault(n, "limit", fmt.Sprintf("aliases repeat more than %d values", maxExpanded), "write the values out, or fewer of them")
 	}
 }
 
@@ -133,11 +136,11 @@ func isNull(n *yaml.Node) bool {
 }
 
 func (d *decoder) alias(n *yaml.Node, v reflect.Value) {
-	if d.open[n.Alias] {
+	if d.open[n.Alias] != nil {
 		d.fault(n, "syntax", "the alias *"+n.Value+" stands inside what it names", "write the value out")
 		return
 	}
-	d.open[n.Alias] = true
+	d.open[n.Alias] = n
 	d.inside++
 	d.value(n.Alias, v)
 	d.inside--
@@ -168,9 +171,20 @@ func (d *decoder) plain(n *yaml.Node, v reflect.Value) {
 	}
 }
 
-// wants says that a value is of the wrong kind.
+// wants says that a value is of the wrong kind. For the value of an alias the
+// fault is in the use.
 func (d *decoder) wants(n *yaml.Node, want string) *diag.Finding {
-	return d.fault(n, "type", "this is "+kindOf(n)+", not "+want, "write "+want)
+	fix := "write " + want
+	if n.Kind == yaml.SequenceNode && len(n.Content) == 1 && n.Content[0].Kind == yaml.ScalarNode && strings.HasPrefix(want, "text") {
+		fix = "write " + n.Content[0].Value + " without brackets"
+	}
+	alias := d.open[n]
+	if alias == nil {
+		return d.fault(n, "type", "this is "+kindOf(n)+", not "+want, fix)
+	}
+	f := d.fault(alias, "type", "this stands for "+kindOf(n)+", not "+want, fix)
+	f.Related = []diag.Related{{Position: d.src.at(n), Text: "which is here", Length: d.src.length(n)}}
+	return f
 }
 
 func kindOf(n *yaml.Node) string {
@@ -297,6 +311,8 @@ func (d *decoder) named(n *yaml.Node, v reflect.Value) {
 			if _, known := d.kinds[key.Value]; known {
 				other := reflect.New(v.Type()).Elem()
 				d.filter(key, n.Content[i+1], other)
+			} else { // the filter lacks what stands beside it
+				v.Set(reflect.ValueOf(filter.Named{Word: n.Content[0].Value, Config: broken{}}))
 			}
 			continue
 		}
@@ -306,7 +322,7 @@ func (d *decoder) named(n *yaml.Node, v reflect.Value) {
 
 func (d *decoder) filter(key, settings *yaml.Node, v reflect.Value) {
 	if key.Kind != yaml.ScalarNode {
-		d.fault(key, "type", "a filter's word is text", "")
+		d.fault(key, "type", "a filter's word is text", `write "- strip: 1"`)
 		return
 	}
 	d.word(key, key.Value, settings, v)
@@ -398,57 +414,4 @@ func (d *decoder) freeScalar(n *yaml.Node) any {
 		}
 	}
 	return text.text
-}
-
-// duration reads "800ms". A bare number has no unit, and guessing one is how a
-// time-out of 30 seconds becomes 30 nanoseconds.
-func (d *decoder) duration(n *yaml.Node, v reflect.Value) {
-	if n.Kind != yaml.ScalarNode {
-		d.wants(n, "a duration such as 800ms, 15s or 5m")
-		return
-	}
-	text, ok := d.text(n)
-	if !ok {
-		return
-	}
-	in := text.text
-	if in == "0" {
-		v.SetInt(0)
-		return
-	}
-	if _, err := strconv.ParseFloat(in, 64); err == nil {
-		d.fault(n, "value", "the duration "+in+" has no unit", "write "+in+"s or "+in+"ms")
-		return
-	}
-	got, err := time.ParseDuration(in)
-	switch {
-	case err != nil:
-		d.fault(n, "value", fmt.Sprintf("%q is not a duration", in), "write "+durationLike(in))
-	case got < 0:
-		d.fault(n, "value", "the duration "+in+" is negative", "write "+strings.TrimPrefix(in, "-"))
-	default:
-		v.SetInt(int64(got))
-	}
-}
-
-// durationLike guesses what was meant: "5 sec" is 5s.
-func durationLike(in string) string {
-	i := 0
-	for i < len(in) && (in[i] >= '0' && in[i] <= '9' || in[i] == '.') {
-		i++
-	}
-	number, unit := in[:i], strings.ToLower(strings.TrimSpace(in[i:]))
-	units := map[string]string{
-		"ms": "ms", "msec": "ms", "millis": "ms", "milliseconds": "ms", "millisecond": "ms",
-		"s": "s", "sec": "s", "secs": "s", "second": "s", "seconds": "s",
-		"m": "m", "min": "m", "mins": "m", "minute": "m", "minutes": "m",
-		"h": "h", "hr": "h", "hour": "h", "hours": "h", "us": "us", "µs": "us",
-	}
-	if u := units[unit]; u != "" && number != "" {
-		return number + u
-	}
-	if days, err := strconv.Atoi(number); err == nil && days < 10_000 && (unit == "d" || unit == "day" || unit == "days") {
-		return strconv.Itoa(days*24) + "h"
-	}
-	return "a number with a unit, such as 800ms, 15s, 5m or 1h"
 }

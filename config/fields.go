@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/maru-msa/maru/filter"
+	"github.com/maru-msa/maru/message"
 )
 
 // listReader is a Config with a list short form.
@@ -63,5 +64,7 @@ func asList(v reflect.Value) listReader {
 }
 
 func isDuration(t reflect.Type) bool { return t == reflect.TypeFor[time.Duration]() }
+
+func isSize(t reflect.Type) bool { return t == reflect.TypeFor[message.Size]() }
 
 func isNamed(t reflect.Type) bool { return t == reflect.TypeFor[filter.Named]() }

@@ -58,7 +58,7 @@ func (l *Loader) Load(path string) (*File, []diag.Finding) {
 }
 
 func unreadable(path string, err error) diag.Finding {
-	f := diag.Finding{Position: diag.Position{File: path}, Code: "file", Text: "cannot read the file: " + reason(err)}
+	f := diag.Finding{Position: diag.Position{File: path}, Code: "file", Text: "cannot read the file: " + reason(err), Fix: "name a YAML file that this user may read"}
 	if errors.Is(err, fs.ErrNotExist) {
 		f.Text, f.Fix = "there is no such file", "name the file with --config FILE, or write one: docs/configuration.md"
 	}
@@ -123,7 +123,7 @@ func (l *Loader) decode(file *File) []diag.Finding {
 	}
 	if deep := deepest(root, 1); deep != nil {
 		return append(findings, diag.Finding{
-			Position: src.at(deep), Code: "limit", Text: fmt.Sprintf("values nest deeper than %d levels", maxDepth),
+			Position: src.at(deep), Code: "limit", Text: fmt.Sprintf("values nest deeper than %d levels", maxDepth), Fix: flatter,
 		})
 	}
 	src.root = root

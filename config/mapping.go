@@ -29,7 +29,7 @@ func (d *decoder) pairs(n *yaml.Node) []pair {
 		case key.ShortTag() == "!!merge":
 			merges = append(merges, value)
 		case key.Kind != yaml.ScalarNode || isNull(key):
-			d.fault(key, "type", "a key is text, not "+keyKind(key), "")
+			d.notAKey(key)
 		case seen[key.Value] != nil:
 			f := d.fault(key, "duplicate-key", fmt.Sprintf("the key %q is here twice", key.Value), "remove one of the two")
 			first := seen[key.Value]
@@ -45,11 +45,12 @@ func (d *decoder) pairs(n *yaml.Node) []pair {
 	return out
 }
 
-func keyKind(n *yaml.Node) string {
+func (d *decoder) notAKey(n *yaml.Node) {
 	if isNull(n) {
-		return "nothing"
+		d.fault(n, "type", `there is no key before the ":"`, "write the key")
+		return
 	}
-	return kindOf(n)
+	d.fault(n, "type", "a key is text, not "+kindOf(n), "write one word")
 }
 
 func (d *decoder) merge(m *yaml.Node, out []pair, seen map[string]*yaml.Node) []pair {
@@ -60,10 +61,13 @@ func (d *decoder) merge(m *yaml.Node, out []pair, seen map[string]*yaml.Node) []
 	for _, item := range list {
 		target := follow(item)
 		if target == nil || target.Kind != yaml.MappingNode {
+			if m.Kind == yaml.AliasNode {
+				item = m // what is wrong is to merge that
+			}
 			d.fault(item, "type", `"<<" merges mappings; this is none`, "write <<: *name, where name is the anchor of a mapping")
 			continue
 		}
-		if d.open[target] {
+		if d.open[target] != nil {
 			d.fault(item, "syntax", "the alias *"+item.Value+" stands inside what it names", "write the value out")
 			continue
 		}
@@ -71,7 +75,7 @@ func (d *decoder) merge(m *yaml.Node, out []pair, seen map[string]*yaml.Node) []
 			d.tooMany(item)
 			return out
 		}
-		d.open[target] = true
+		d.open[target] = item
 		for _, p := range d.pairs(target) {
 			if seen[p.key.Value] == nil {
 				seen[p.key.Value] = p.key
@@ -106,8 +110,13 @@ func (d *decoder) fieldsOf(t reflect.Type) *fields {
 func (d *decoder) structure(n *yaml.Node, v reflect.Value) {
 	f := d.fieldsOf(v.Type())
 	if n.Kind != yaml.MappingNode {
-		x := d.wants(n, "a mapping")
-		x.Fix = "write its keys: " + orWords(f.keys)
+		short := asText(v) != nil
+		x := d.wants(n, map[bool]string{false: "a mapping", true: "text or a mapping"}[short])
+		if !short {
+			x.Fix = "write its keys: " + orWords(f.keys)
+		} else if len(n.Content) != 1 {
+			x.Fix = "write one text, or the keys " + orWords(f.keys)
+		}
 		return
 	}
 	for _, p := range d.pairs(n) {
@@ -132,11 +141,14 @@ func (d *decoder) unknown(key *yaml.Node, f *fields, t reflect.Type) {
 func (d *decoder) mapping(n *yaml.Node, v reflect.Value) {
 	t := v.Type()
 	if n.Kind != yaml.MappingNode {
-		d.wants(n, "a mapping")
+		d.wants(n, "a mapping").Fix = "write names with their values below it, indented: NAME: VALUE"
 		return
 	}
 	out := reflect.MakeMapWithSize(t, len(n.Content)/2)
 	for _, p := range d.pairs(n) {
+		if d.misplaced(p, t.Elem()) {
+			continue
+		}
 		key := reflect.New(t.Key()).Elem()
 		value := reflect.New(t.Elem()).Elem()
 		ok := d.mapKey(p.key, key)
@@ -150,6 +162,20 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value) {
 		}
 	}
 	v.Set(out)
+}
+
+// misplaced finds a list of the file, such as routes, that is indented so that
+// it seems to be the name of a service or a listener.
+func (d *decoder) misplaced(p pair, elem reflect.Type) bool {
+	value := follow(p.value)
+	if elem.Kind() != reflect.Struct || value == nil || value.Kind != yaml.SequenceNode {
+		return false
+	}
+	if _, ok := d.fieldsOf(reflect.TypeFor[File]()).byKey[p.key.Value]; !ok {
+		return false
+	}
+	d.fault(p.key, "type", p.key.Value+" belongs to the top of the file", "write it without indent")
+	return true
 }
 
 func (d *decoder) mapKey(n *yaml.Node, key reflect.Value) bool {

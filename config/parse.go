@@ -12,6 +12,8 @@ import (
 	"github.com/maru-msa/maru/diag"
 )
 
+const flatter = "nothing in this file nests deeper than 10: look for brackets without end"
+
 const (
 	// maxBytes bounds the file: 10,000 routes take about half a MiB.
 	maxBytes = 8 << 20
@@ -36,7 +38,7 @@ func checkBytes(name string, data []byte) []diag.Finding {
 	case len(data) > maxBytes:
 		return []diag.Finding{{
 			Position: diag.Position{File: name}, Code: "limit",
-			Text: fmt.Sprintf("the file has %d bytes; at most %d are read", len(data), maxBytes),
+			Text: fmt.Sprintf("the file has more than %d MiB", maxBytes>>20), Fix: "keep data, such as lists of endpoints, in files of their own",
 		}}
 	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
 		return fault(1, 1, "the file is UTF-16", "save it as UTF-8")
@@ -132,7 +134,7 @@ func syntaxFinding(name string, data []byte, e *yaml.LoadError) diag.Finding {
 	}
 	switch next := charAt(data, at); {
 	case strings.Contains(e.Message, "exceeded max depth"):
-		f.Code, f.Text, f.Fix = "limit", fmt.Sprintf("values nest deeper than %d levels", maxDepth), ""
+		f.Code, f.Text, f.Fix = "limit", fmt.Sprintf("values nest deeper than %d levels", maxDepth), flatter
 	case strings.Contains(e.Message, "expected ',' or ']'"):
 		open("the list that starts here is not closed", `write "]", or put quotes around a value that holds one of { } [ ] ,`)
 	case strings.Contains(e.Message, "expected ',' or '}'"):
@@ -142,8 +144,10 @@ func syntaxFinding(name string, data []byte, e *yaml.LoadError) diag.Finding {
 	case strings.Contains(e.Message, "mapping values are not allowed"):
 		f.Text = `a ":" is not expected here`
 		f.Fix = `indent the key like its neighbours, or put quotes around a value that holds ": "`
-	case strings.Contains(e.Message, "cannot start any token") && next == '\t':
+	case strings.Contains(e.Message, "cannot start any token") && next == '\t', strings.Contains(e.Message, "tab character that violates indentation"):
 		f.Text, f.Fix = "a tab cannot indent", "indent with spaces"
+	case strings.Contains(e.Message, "alphabetic or numeric character"):
+		f.Text, f.Fix = "a name is expected after * (alias) or & (anchor)", "put quotes around a value that starts with * or &"
 	case strings.Contains(e.Message, "cannot start any token"):
 		f.Text, f.Fix = fmt.Sprintf("a value cannot start with %q", next), "put quotes around the value"
 	case strings.Contains(e.Message, "unknown escape"):
@@ -158,10 +162,10 @@ func syntaxFinding(name string, data []byte, e *yaml.LoadError) diag.Finding {
 	case strings.Contains(e.Message, "could not find expected ':'"):
 		open(`a key without ":"`, `write "key: value", or indent the line as part of the one before`)
 	case strings.Contains(e.Message, "unknown anchor"):
-		f.Text = "no " + strings.TrimSuffix(strings.TrimPrefix(e.Message, "unknown "), " referenced") + " before this line"
-		f.Fix = "write the anchor (&name) before it is used"
+		name := strings.Trim(strings.TrimSuffix(strings.TrimPrefix(e.Message, "unknown anchor "), " referenced"), "'")
+		f.Text, f.Fix = "no anchor &"+name+" before this line", "write the anchor before it is used, or quotes around a value that starts with *"
 	case strings.Contains(e.Message, "incompatible YAML document"):
-		f.Text, f.Fix = "this YAML version is not known", `remove the line "%YAML"`
+		f.Text, f.Fix = `the reader does not take this "%YAML" line`, "remove it: YAML 1.2 is what is read"
 	case strings.Contains(e.Message, "expected node content"):
 		f.Text, f.Fix = fmt.Sprintf("a value is expected here, not %q", next), "put quotes around the value"
 	}

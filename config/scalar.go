@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -91,30 +92,42 @@ func (d *decoder) integer(n *yaml.Node, text, tag string, v reflect.Value) {
 	case err == nil && len(digits) > 1 && digits[0] == '0':
 		d.fault(n, "value", text+" starts with 0; some readers take it as octal", "write "+strconv.FormatInt(i, 10))
 		return
+	case errors.Is(err, strconv.ErrRange):
+		d.outOfRange(n, text, v)
+		return
 	case err != nil:
-		fix := "write a whole number in decimal digits"
-		if plain := strings.NewReplacer("_", "", ",", "").Replace(text); plain != text {
-			if _, err := strconv.ParseInt(plain, 10, 64); err == nil {
-				fix = "write " + plain
-			}
-		} else if hex, err := strconv.ParseInt(text, 0, 64); err == nil {
-			fix = "write " + strconv.FormatInt(hex, 10)
-		}
-		d.fault(n, "type", fmt.Sprintf("%q is not a whole number", text), fix)
+		d.fault(n, "type", fmt.Sprintf("%q is not a whole number", text), "write "+wholeLike(text))
 		return
 	}
-	if v.CanUint() {
-		if i < 0 || v.OverflowUint(uint64(i)) {
-			d.fault(n, "value", fmt.Sprintf("%d is out of range", i), "write a number from 0 to "+strconv.FormatUint(uint64(math.MaxUint64)>>(64-v.Type().Bits()), 10))
-			return
-		}
+	switch {
+	case v.CanUint() && i >= 0 && !v.OverflowUint(uint64(i)):
 		v.SetUint(uint64(i))
-		return
+	case v.CanInt() && !v.OverflowInt(i):
+		v.SetInt(i)
+	default:
+		d.outOfRange(n, text, v)
 	}
-	if v.OverflowInt(i) {
-		most := int64(math.MaxInt64) >> (64 - v.Type().Bits())
-		d.fault(n, "value", fmt.Sprintf("%d is out of range", i), fmt.Sprintf("write a number from %d to %d", -most-1, most))
-		return
+}
+
+func (d *decoder) outOfRange(n *yaml.Node, text string, v reflect.Value) {
+	bits := v.Type().Bits()
+	most := int64(math.MaxInt64) >> (64 - bits)
+	fix := fmt.Sprintf("write a number from %d to %d", -most-1, most)
+	if v.CanUint() {
+		fix = "write a number from 0 to " + strconv.FormatUint(uint64(math.MaxUint64)>>(64-bits), 10)
 	}
-	v.SetInt(i)
+	d.fault(n, "value", text+" is out of range", fix)
+}
+
+// wholeLike guesses what was meant: "1_000" is 1000, "0x100" is 256.
+func wholeLike(text string) string {
+	if plain := strings.NewReplacer("_", "", ",", "").Replace(text); plain != text {
+		if _, err := strconv.ParseInt(plain, 10, 64); err == nil {
+			return plain
+		}
+	}
+	if i, err := strconv.ParseInt(text, 0, 64); err == nil {
+		return strconv.FormatInt(i, 10)
+	}
+	return "a whole number in decimal digits"
 }

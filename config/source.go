@@ -101,6 +101,23 @@ func (s *Source) Position(path string) diag.Position {
 	return s.place(path).Position
 }
 
+// has tells whether the file has a value at the path.
+func (s *Source) has(path string) bool {
+	return s.root != nil && walk(s.root, path).rest == ""
+}
+
+// key gives the key at the end of a path, or nil.
+func (s *Source) key(path string) *yaml.Node {
+	if s.root == nil {
+		return nil
+	}
+	found := walk(s.root, path)
+	if found.rest != "" {
+		return nil
+	}
+	return found.key
+}
+
 // spot is where a path leads.
 type spot struct {
 	diag.Position
@@ -158,15 +175,22 @@ func (s *Source) locate(err error) []located {
 		if e.Warn {
 			f.Severity = diag.Warning
 		}
-		if at.rest != "" && !strings.HasPrefix(at.rest, "[") {
-			f.Text = at.rest + ": " + f.Text
-		}
+		f.Text = named(at.node, at.rest, f.Text)
 		for _, r := range e.Related {
 			f.Related = append(f.Related, s.related(r))
 		}
 		out = append(out, located{f, at.node})
 	}
 	return out
+}
+
+// named puts the part of a path that is not in the file before a text, where a
+// reader would miss it: a key that a mapping lacks. A short form has no keys.
+func named(n *yaml.Node, rest, text string) string {
+	if n = follow(n); rest == "" || strings.HasPrefix(rest, "[") || n != nil && n.Kind != yaml.MappingNode {
+		return text
+	}
+	return rest + ": " + text
 }
 
 // related places a path that a field error names besides its own. It may be

@@ -159,6 +159,9 @@ func (b *builder) entry(i int, path string, rc *RouteConfig, global []filter.Fil
 	}
 	if rc.Timeout != nil {
 		e.timeout = *rc.Timeout
+		if e.timeout < 0 || e.timeout > 0 && e.timeout < time.Millisecond {
+			b.fault(path+".timeout", diag.At("", "%v is too short to be meant", e.timeout).WithFix("write a time such as 15s, or 0 for none"))
+		}
 	}
 	own, words := b.filters(path+".filters", e.name, rc.Filters)
 	for _, n := range b.rt.Config.Filters {
@@ -182,8 +185,8 @@ func (b *builder) target(path string, rc *RouteConfig) filter.Func {
 		}
 	}
 	fn, err := b.rt.service(rc.To)
-	if err != nil && b.rt.Config.Services[rc.To].Key() == (&upstream.Config{}).Key() {
-		b.fault(path+".to", diag.At("", "there is no service %q", rc.To).WithFix("name one of services:"))
+	if _, defined := b.rt.Config.Services[rc.To]; err != nil && !defined { // else its own fault was told
+		b.fault(path+".to", diag.At("", "%v", err).WithCode("reference").WithFix("name one of services:"))
 	}
 	return fn
 }

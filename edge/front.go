@@ -41,7 +41,7 @@ func (b *builder) fronts() {
 		f.addr, err = bindAddress(name, cfg.Address)
 		b.fault(path+".address", err)
 		if other, taken := seen[f.addr]; taken && err == nil && !strings.HasSuffix(f.addr, ":0") {
-			e := diag.At("", "listener %s has the same address", other)
+			e := diag.At("", "listener %s has the same address", other).WithFix("give one of them another port")
 			e.Related = []string{"listen." + other + ".address"}
 			b.fault(path+".address", e)
 		}
@@ -73,6 +73,10 @@ func (b *builder) protocols(path string, f *front) {
 	default:
 		b.fault(path+".underscores", diag.At("", "%q is not known", cfg.Underscores).WithFix("write pass, drop or refuse"))
 	}
+	if cfg.Via != "" && !message.ValidToken(cfg.Via) {
+		b.fault(path+".via", diag.At("", "%q is not a name for Via", cfg.Via).WithFix("write one word such as maru, or off"))
+	}
+	b.fault(path+".limits", cfg.Limits.Check())
 	if cfg.HTTP3 && cfg.TLS == nil {
 		b.fault(path+".http3", diag.At("", "HTTP/3 needs TLS").WithFix("add tls: to the listener"))
 	}

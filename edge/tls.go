@@ -194,7 +194,7 @@ func newTLSPolicy(name string, cfg *TLSPolicy) (*tlsPolicy, error) {
 	}
 	for i, file := range cfg.ClientCA {
 		if _, _, err := readCAs(file); err != nil {
-			faults = append(faults, diag.At(fmt.Sprintf("client-ca[%d]", i), "%s", err))
+			faults = append(faults, diag.At(fmt.Sprintf("client-ca[%d]", i), "%s", err).WithFix("name a readable file of certificates in PEM form"))
 		}
 	}
 	return p, diag.Join(faults...)

@@ -81,15 +81,16 @@ func (f *certFile) load() error {
 	}
 	certText, err := os.ReadFile(f.Cert)
 	if err != nil {
-		return diag.At("cert", "cannot read it: %s", err)
+		return diag.At("cert", "cannot read it: %s", err).WithFix("name a readable file of certificates in PEM form")
 	}
 	keyText, err := os.ReadFile(f.Key)
 	if err != nil {
-		return diag.At("key", "cannot read it: %s", err)
+		return diag.At("key", "cannot read it: %s", err).WithFix("name a readable file with the key in PEM form")
 	}
 	pair, err := tls.X509KeyPair(certText, keyText)
 	if err != nil {
-		return diag.At("key", "certificate and key don't fit: %s", strings.TrimPrefix(err.Error(), "tls: "))
+		return diag.At("key", "certificate and key don't fit: %s", strings.TrimPrefix(err.Error(), "tls: ")).
+			WithFix("name the key that the certificate was made with")
 	}
 	f.certText, f.keyText, f.cert = certText, keyText, &pair
 	return nil

@@ -463,8 +463,3 @@ func TestTLSFaultsAtBuild(t *testing.T) {
 
 // read reads one answer from a connection that may end instead.
 func read(c net.Conn) (*edgetest.Answer, error) { return edgetest.Read(c, false) }
-
-// insecure speaks TLS on c to a development certificate.
-func insecure(c net.Conn) *tls.Conn {
-	return tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}) //nolint:gosec // self-signed
-}

@@ -233,7 +233,7 @@ func (c *Compress) Filter(env Env) (Filter, error) {
 			continue
 		}
 		if slices.Contains(k.offered, cd) {
-			errs = append(errs, diag.At(at("codings", i), "coding %q is listed twice", n))
+			errs = append(errs, diag.At(at("codings", i), "coding %q is listed twice", n).WithFix("remove one of the two"))
 			continue
 		}
 		k.offered = append(k.offered, cd)

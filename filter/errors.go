@@ -131,7 +131,7 @@ func (f *faults) page(env Env, path string, c *ErrorPage) errorPage {
 func (f *faults) servicePage(env Env, path string, c *ErrorPage, p *errorPage) {
 	fn, err := env.Service(c.Service)
 	if err != nil {
-		f.at(path+".service", "%q: %v", c.Service, err).WithFix("name one of the services")
+		f.at(path+".service", "%v", err).WithFix("name one of the services")
 	}
 	p.service = fn
 	target := c.Path

@@ -55,7 +55,7 @@ func (c *Mirror) Filter(env Env) (Filter, error) {
 	if c.To == "" {
 		f.at("to", "mirror needs a service").WithFix("write mirror: SERVICE")
 	} else if to, err := env.Service(c.To); err != nil {
-		f.at("to", "%q: %v", c.To, err).WithFix("name one of the services")
+		f.at("to", "%v", err).WithFix("name one of the services")
 	} else {
 		m.to = to
 	}

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -41,7 +42,7 @@ type Respond struct {
 func (c *Respond) UnmarshalText(text []byte) error {
 	n, err := strconv.Atoi(string(text))
 	if err != nil {
-		return errors.New("respond takes a status such as 204, or body, template, file or root")
+		return fmt.Errorf("%q is not a status; write one such as 204, or body, template, file or root", text)
 	}
 	c.Status = n
 	return nil

@@ -113,15 +113,13 @@ func (w *rewriter) compile(f *faults, c *Rewrite) {
 		f.at("pattern", "the pattern has %d bytes, more than %d", len(c.Pattern), maxPattern).WithFix("split the route")
 		return
 	}
-	expr := c.Pattern
-	w.whole = c.Replace == ""
-	if w.whole {
-		expr = "^(?:" + expr + ")"
-	}
-	re, err := regexp.Compile(expr)
+	re, err := regexp.Compile(c.Pattern)
 	if err != nil {
 		f.at("pattern", "%v", err).WithFix("write an RE2 expression: no look-around, no back references")
 		return
+	}
+	if w.whole = c.Replace == ""; w.whole {
+		re = regexp.MustCompile("^(?:" + c.Pattern + ")") // what compiles alone compiles in a group
 	}
 	w.re = re
 	if !w.whole {

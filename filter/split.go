@@ -161,7 +161,7 @@ func (f *faults) variant(env Env, path string, v *Variant, seen map[string]bool)
 	seen[out.name] = true
 	fn, err := env.Service(v.Service)
 	if err != nil {
-		f.at(path+".service", "%q: %v", v.Service, err).WithFix("name one of the services")
+		f.at(path+".service", "%v", err).WithFix("name one of the services")
 	}
 	out.service = fn
 	return out

@@ -1,7 +1,7 @@
 package filter
 
 import (
-	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -26,7 +26,7 @@ func (c *Strip) UnmarshalText(text []byte) error {
 		return nil
 	}
 	if len(text) == 0 || text[0] != '/' {
-		return errors.New("strip takes a number of segments or a path that starts with a slash")
+		return fmt.Errorf("%q is neither a number of segments nor a path; write strip: 1 or strip: /api", text)
 	}
 	c.Prefix = string(text)
 	return nil

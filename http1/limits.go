@@ -3,6 +3,7 @@ package http1
 import (
 	"time"
 
+	"github.com/maru-msa/maru/diag"
 	"github.com/maru-msa/maru/message"
 )
 
@@ -83,6 +84,39 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
+// Check lists limits that no message could keep, as field errors of package
+// diag. Zero stands for the default.
+func (l Limits) Check() error {
+	return atLeast(
+		bound{"request-line", int64(l.RequestLine), 64},
+		bound{"header-bytes", int64(l.HeaderBytes), 256},
+		bound{"header-count", int64(l.HeaderCount), 4},
+		bound{"header-name", int64(l.HeaderName), 16},
+		bound{"trailer-bytes", int64(l.TrailerBytes), 16},
+		bound{"trailer-count", int64(l.TrailerCount), 1},
+		bound{"chunk-line", int64(l.ChunkLine), 16},
+		bound{"requests-per-connection", int64(l.RequestsPerConnection), 1},
+		bound{"connections", int64(l.Connections), 1},
+	)
+}
+
+// bound is the least that a limit may be.
+type bound struct {
+	key      string
+	n, least int64
+}
+
+func atLeast(bounds ...bound) error {
+	var errs []error
+	for _, b := range bounds {
+		if b.n != 0 && b.n < b.least {
+			errs = append(errs, diag.At(b.key, "a limit of %d refuses everything", b.n).
+				WithFix("write %d or more, or leave it out for the default", b.least))
+		}
+	}
+	return diag.Join(errs...)
+}
+
 // body is the limit of a request body in bytes; 0 means none.
 func (l *Limits) body() int64 {
 	if l.Body == nil {
@@ -124,6 +158,20 @@ func (l ResponseLimits) WithDefaults() ResponseLimits {
 	or(&l.TrailerCount, 32)
 	or(&l.ChunkLine, 256)
 	return l
+}
+
+// Check lists limits that no response could keep, as field errors of package
+// diag. Zero stands for the default.
+func (l ResponseLimits) Check() error {
+	return atLeast(
+		bound{"head", int64(l.Head), 256},
+		bound{"fields", int64(l.Fields), 4},
+		bound{"interim", int64(l.Interim), 1},
+		bound{"interim-bytes", int64(l.InterimBytes), 256},
+		bound{"trailer-bytes", int64(l.TrailerBytes), 16},
+		bound{"trailer-count", int64(l.TrailerCount), 1},
+		bound{"chunk-line", int64(l.ChunkLine), 16},
+	)
 }
 
 func (l *ResponseLimits) chunk() chunkLimits {

@@ -80,7 +80,7 @@ func compile(m *Match) (*rule, error) {
 	c.segment(r, &m.Segment)
 	c.weight(r, m)
 	if m.Priority > maxPriority || m.Priority < -maxPriority {
-		c.at("priority", "the priority %d is not between -%d and %d", m.Priority, maxPriority, maxPriority)
+		c.at("priority", "the priority %d is not between -%d and %d", m.Priority, maxPriority, maxPriority).WithFix("write a small number such as 10")
 	}
 	if c.errs != nil {
 		return nil, errors.Join(c.errs...)
@@ -92,7 +92,7 @@ func compile(m *Match) (*rule, error) {
 
 func (c *compiler) hosts(r *rule, names List) {
 	if len(names) > maxHosts {
-		c.at("host", "%d hosts are more than %d", len(names), maxHosts)
+		c.at("host", "%d hosts are more than %d", len(names), maxHosts).WithFix("write a wildcard such as *.example.com, or more routes")
 		return
 	}
 	for i, n := range names {
@@ -180,7 +180,7 @@ func (c *compiler) tests(field string, m map[string]string) []test {
 		return nil
 	}
 	if len(m) > maxTests {
-		c.at(field, "%d conditions are more than %d", len(m), maxTests)
+		c.at(field, "%d conditions are more than %d", len(m), maxTests).WithFix("leave out those that others imply")
 	}
 	out := make([]test, 0, len(m))
 	for _, name := range slices.Sorted(maps.Keys(m)) {
@@ -221,7 +221,7 @@ func (c *compiler) fieldNames(r *rule) {
 		folded := strings.ToLower(t.name)
 		switch {
 		case !message.ValidToken(t.name):
-			c.at("headers."+t.name, "%q is not a field name", t.name)
+			c.at("headers."+t.name, "%q is not a field name", t.name).WithFix("use letters, digits and dashes")
 		case seen[folded]:
 			c.at("headers."+t.name, "the header %q is there twice, in another case", t.name).WithFix("keep one of the two")
 		case folded == "host":
@@ -235,12 +235,12 @@ func (c *compiler) fieldNames(r *rule) {
 	}
 	for i := range r.cookies {
 		if t := &r.cookies[i]; !message.ValidToken(t.name) {
-			c.at("cookies."+t.name, "%q is not the name of a cookie", t.name)
+			c.at("cookies."+t.name, "%q is not the name of a cookie", t.name).WithFix("use letters, digits, dashes and underscores")
 		}
 	}
 	for i := range r.query {
 		if t := &r.query[i]; t.name == "" {
-			c.at("query", "a parameter has no name")
+			c.at("query", "a parameter has no name").WithFix("write its name, or remove it")
 		}
 	}
 }
@@ -326,7 +326,7 @@ func (c *compiler) weight(r *rule, m *Match) {
 	if m.Weight != nil {
 		r.weight = *m.Weight
 		if r.weight < 0 || r.weight > maxWeight {
-			c.at("weight", "the weight %d is not between 0 and %d", r.weight, maxWeight)
+			c.at("weight", "the weight %d is not between 0 and %d", r.weight, maxWeight).WithFix("write a number such as 20; 0 takes nothing")
 		}
 		return
 	}

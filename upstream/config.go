@@ -308,7 +308,7 @@ func (c *Config) checkPlaces() error {
 
 func (c *Config) checkURLs() error {
 	if len(c.URLs) > maxEndpoints {
-		return diag.At("urls", "%d endpoints are more than %d", len(c.URLs), maxEndpoints)
+		return diag.At("urls", "%d endpoints are more than %d", len(c.URLs), maxEndpoints).WithFix("divide the service, or find its endpoints by dns or file")
 	}
 	var errs []error
 	seen := map[string]int{}
@@ -321,7 +321,7 @@ func (c *Config) checkURLs() error {
 		err := c.checkURL(at, e.URL)
 		errs = append(errs, err)
 		if e.Weight < 0 || e.Weight > maxWeight {
-			errs = append(errs, diag.At(path+".weight", "weight %d is not between 1 and %d", e.Weight, maxWeight))
+			errs = append(errs, diag.At(path+".weight", "weight %d is not between 1 and %d", e.Weight, maxWeight).WithFix("weights count against one another: 1 and 3 share as 25 and 75 do"))
 		}
 		if err != nil {
 			continue
@@ -361,7 +361,7 @@ func (c *Config) checkDNS() error {
 	var errs []error
 	d := c.DNS
 	if !validName(d.Name) {
-		errs = append(errs, diag.At("dns.name", "%q is not a DNS name", d.Name))
+		errs = append(errs, diag.At("dns.name", "%q is not a DNS name", d.Name).WithFix("write one such as reward.prod.svc.cluster.local"))
 	}
 	switch d.Type {
 	case "A":
@@ -376,7 +376,7 @@ func (c *Config) checkDNS() error {
 		errs = append(errs, diag.At("dns.type", "%q is not A or SRV", d.Type).WithFix("write type: A (AAAA is asked too) or type: SRV"))
 	}
 	if d.Refresh < time.Second {
-		errs = append(errs, diag.At("dns.refresh", "%v is shorter than 1s", d.Refresh))
+		errs = append(errs, diag.At("dns.refresh", "%v is shorter than 1s", d.Refresh).WithFix("write 1s or more; a shorter time to live counts anyway"))
 	}
 	if d.Server != "" {
 		if _, err := netip.ParseAddrPort(d.Server); err != nil {
@@ -426,13 +426,13 @@ func (c *Config) checkBalance() error {
 			errs = append(errs, diag.At("balance.load", "%v is not above 1", c.Balance.Load).WithFix("write load: 1.25"))
 		}
 	} else if c.Balance.By != "" {
-		errs = append(errs, diag.At("balance.by", "by is only for kind: hash"))
+		errs = append(errs, diag.At("balance.by", "by is only for kind: hash").WithFix("write kind: hash, or remove by"))
 	}
 	if c.Zone != "prefer" && c.Zone != "ignore" {
-		errs = append(errs, diag.At("zone", "%q is not prefer or ignore", c.Zone))
+		errs = append(errs, diag.At("zone", "%q is not prefer or ignore", c.Zone).WithFix("write zone: prefer or zone: ignore; where maru itself runs is the zone at the top of the file"))
 	}
 	if c.Sticky != nil && !message.ValidToken(c.Sticky.Cookie) {
-		errs = append(errs, diag.At("sticky.cookie", "%q is not a cookie name", c.Sticky.Cookie))
+		errs = append(errs, diag.At("sticky.cookie", "%q is not a cookie name", c.Sticky.Cookie).WithFix("use letters, digits, dashes and underscores"))
 	}
 	return diag.Join(errs...)
 }
@@ -443,7 +443,7 @@ func (c *Config) checkTLS() error {
 	}
 	var errs []error
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
-		errs = append(errs, diag.At("tls", "cert and key belong together, one is missing"))
+		errs = append(errs, diag.At("tls", "cert and key belong together, one is missing").WithFix("write cert: FILE and key: FILE"))
 	}
 	if c.TLS.Insecure && c.TLS.CA != "" {
 		errs = append(errs, diag.At("tls.insecure", "insecure ignores the authorities of ca").WithFix("remove one of the two"))
@@ -452,7 +452,7 @@ func (c *Config) checkTLS() error {
 		errs = append(errs, diag.At("tls.min-version", "%s", err.Error()).WithFix("write 1.2 or 1.3"))
 	}
 	if n := c.TLS.ServerName; n != "" && !validName(n) {
-		errs = append(errs, diag.At("tls.server-name", "%q is not a host name", n))
+		errs = append(errs, diag.At("tls.server-name", "%q is not a host name", n).WithFix("write the name in the service's certificate"))
 	}
 	return diag.Join(errs...)
 }
@@ -480,11 +480,11 @@ func (c *Config) checkTimes() error {
 		{"idle-timeout", c.IdleTimeout},
 	} {
 		if t.d < time.Millisecond || t.d > 24*time.Hour {
-			errs = append(errs, diag.At(t.key, "%v is not between 1ms and 24h", t.d))
+			errs = append(errs, diag.At(t.key, "%v is not between 1ms and 24h", t.d).WithFix("write a time with its unit, such as 800ms or 10s"))
 		}
 	}
 	if *c.SlowStart < 0 || *c.SlowStart > time.Hour {
-		errs = append(errs, diag.At("slow-start", "%v is not between 0 and 1h", *c.SlowStart))
+		errs = append(errs, diag.At("slow-start", "%v is not between 0 and 1h", *c.SlowStart).WithFix("write a time such as 30s, or 0 to turn it off"))
 	}
 	return diag.Join(errs...)
 }
@@ -504,10 +504,10 @@ func (c *Config) checkRest() error {
 		n   int
 	}{{"connections.max", c.Connections.Max}, {"connections.idle", c.Connections.Idle}, {"connections.pending", c.Connections.Pending}} {
 		if n.n < 0 {
-			errs = append(errs, diag.At(n.key, "%d is negative", n.n))
+			errs = append(errs, diag.At(n.key, "%d is negative", n.n).WithFix("write a number from 1 on, or leave it out for the default"))
 		}
 	}
-	return diag.Join(errs...)
+	return diag.Join(append(errs, diag.Under("limits", c.Limits.Check()))...)
 }
 
 // validAuthority is a name, an IPv4 or a bracketed IPv6 address, with an optional port.
