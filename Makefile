@@ -7,7 +7,7 @@ BIN     := $(CURDIR)/.bin
 MODULES := $(patsubst %/go.mod,%,$(wildcard conformance/go.mod participant/go.mod))
 
 # command:package of what some tests drive besides Go; without it they are skipped and say so.
-NEEDS   := openssl:openssl
+NEEDS   := openssl:openssl curl:curl
 
 # Fuzzing time for each target of `make fuzz`, length of `make soak`.
 FUZZTIME ?= 30s

@@ -1,0 +1,320 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/maru-msa/maru/demo"
+)
+
+func TestDemoOnce(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "maru.yaml")
+	cmd := maru(t, "demo", "--once", "--port", "0", "--admin-port", "0", "--config-out", file)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{"services", "✓ the lowest bid wins", "✓ accepting again changes nothing", "27 checks passed"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if strings.Contains(string(out), "\x1b") {
+		t.Errorf("escape sequences without a terminal:\n%q", out)
+	}
+	if out, err := maru(t, "check", "--strict", file).CombinedOutput(); err != nil {
+		t.Errorf("maru check of its file: %v\n%s", err, out)
+	}
+}
+
+func TestDemoOnceAsJSON(t *testing.T) {
+	t.Parallel()
+	out, err := maru(t, "demo", "--once", "--json", "--port", "0", "--admin-port", "0", "--data", t.TempDir()).Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var result struct {
+		OK     bool
+		Failed int
+		Checks []demo.Check
+	}
+	if err := json.Unmarshal(out, &result); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if !result.OK || result.Failed != 0 || len(result.Checks) != 27 {
+		t.Errorf("%s", out)
+	}
+}
+
+// running is a demo that was started and is up.
+type running struct {
+	cmd  *exec.Cmd
+	out  string // what it showed until it was up
+	rest *bytes.Buffer
+	end  func() error
+	pids []int
+}
+
+// startDemo starts a demo and waits until it is up.
+func startDemo(t *testing.T, args ...string) *running {
+	t.Helper()
+	cmd := maru(t, append([]string{"demo", "--port", "0", "--admin-port", "0"}, args...)...)
+	r := &running{cmd: cmd, rest: new(bytes.Buffer)}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	var text strings.Builder
+	for !strings.Contains(text.String(), "Ctrl-C") {
+		line, err := lines.ReadString('\n')
+		text.WriteString(line)
+		if err != nil {
+			t.Fatalf("the demo did not come up: %v\n%s", err, &text)
+		}
+	}
+	r.out = text.String()
+	for _, m := range regexp.MustCompile(`pid (\d+), ready`).FindAllStringSubmatch(r.out, -1) {
+		n, err := strconv.Atoi(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.pids = append(r.pids, n)
+	}
+	if len(r.pids) != 7 {
+		t.Fatalf("%d processes in\n%s", len(r.pids), r.out)
+	}
+	var rest sync.WaitGroup
+	rest.Go(func() { _, _ = io.Copy(r.rest, lines) })
+	r.end = sync.OnceValue(func() error {
+		rest.Wait()
+		return cmd.Wait()
+	})
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGINT)
+		_ = r.end()
+	})
+	return r
+}
+
+// word gives what stands behind a word in what the demo showed.
+func (r *running) word(t *testing.T, after string) string {
+	t.Helper()
+	m := regexp.MustCompile(regexp.QuoteMeta(after) + `\s+(\S+)`).FindStringSubmatch(r.out)
+	if m == nil {
+		t.Fatalf("no %q in\n%s", after, r.out)
+	}
+	return m[1]
+}
+
+// alive tells whether a process runs; one that nobody has waited for does not.
+func alive(pid int) bool {
+	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || !bytes.Contains(stat, []byte(") Z "))
+}
+
+// gone waits until none of the processes is alive.
+func gone(t *testing.T, pids []int) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for _, pid := range pids {
+		for alive(pid) {
+			if time.Now().After(deadline) {
+				t.Fatalf("process %d is still there", pid)
+			}
+			<-tick.C
+		}
+	}
+}
+
+func TestDemoStopsOnInterrupt(t *testing.T) {
+	t.Parallel()
+	r := startDemo(t, "--load", "100/s")
+	dir := filepath.Dir(r.word(t, "files"))
+	if _, err := os.Stat(filepath.Join(dir, "auction.db")); err != nil {
+		t.Error(err)
+	}
+	if err := r.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.end(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	gone(t, r.pids)
+	if got := r.rest.String(); !strings.Contains(got, "stopping after") || !strings.Contains(got, " 0 errors") {
+		t.Errorf("its last words are %q", got)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is still there: %v", dir, err)
+	}
+}
+
+// A demo that is killed can't stop its children: they end by themselves.
+func TestDemoLeavesNoChildWhenKilled(t *testing.T) {
+	t.Parallel()
+	r := startDemo(t, "--load", "0", "--data", t.TempDir())
+	if err := r.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.end(); err == nil {
+		t.Error("a killed process ended without an error")
+	}
+	gone(t, r.pids)
+}
+
+// A killed instance is told, and its work goes to the other.
+func TestDemoGoesOnWithoutAnInstance(t *testing.T) {
+	t.Parallel()
+	r := startDemo(t, "--load", "0")
+	pid, err := strconv.Atoi(strings.TrimSuffix(r.word(t, r.word(t, "restaurant-2")+"  pid"), ","))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	gone(t, []int{pid})
+	base := r.word(t, "\n  gateway")
+	for range 20 {
+		res, err := http.Get(base + "/restaurant/3") //nolint:noctx // a test's own
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusOK || res.Header.Get("X-Instance") != "restaurant-1" {
+			t.Errorf("%s from %q", res.Status, res.Header.Get("X-Instance"))
+		}
+	}
+	if err := r.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
+	if want := fmt.Sprintf("restaurant-2 (pid %d) ended: signal: killed", pid); !strings.Contains(r.rest.String(), want) {
+		t.Errorf("no %q in %q", want, r.rest)
+	}
+}
+
+// The lines to try are run as they are shown.
+func TestDemoLinesToTryWork(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("curl is not here; make test installs it where that is allowed")
+	}
+	r := startDemo(t, "--load", "0")
+	_, block, ok := strings.Cut(r.out, "Try it:\n")
+	block, _, ok2 := strings.Cut(block, "\n\n")
+	lines := strings.Split(strings.ReplaceAll(block, "\\\n", ""), "\n")
+	if !ok || !ok2 || len(lines) != 3 {
+		t.Fatalf("lines to try: %q", lines)
+	}
+	for i, want := range []string{"망원 스시", `"state":"open"`, `"state":"accepted"`} {
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", lines[i]).CombinedOutput() //nolint:gosec // what we showed
+		if err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s\n%v: %s\nwant %s", lines[i], err, out, want)
+		}
+	}
+}
+
+func TestDemoTellsThatAPortIsTaken(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's own
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := maru(t, "demo", "--once", "--port", port).CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("it ended with %v", err)
+	}
+	if want := "port " + port + " is taken by another program; choose another with --port"; !strings.Contains(string(out), want) {
+		t.Errorf("no %q in\n%s", want, out)
+	}
+}
+
+func TestDemoRefusesFaultyFlags(t *testing.T) {
+	t.Parallel()
+	for _, c := range [][]string{
+		{"--load", "fast"}, {"--load", "-1"}, {"--load", "3000/s"}, {"--load", "NaN"}, {"--json"},
+	} {
+		out, err := maru(t, append([]string{"demo"}, c...)...).CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 2 {
+			t.Errorf("%v: it ended with %v\n%s", c, err, out)
+		}
+	}
+}
+
+func TestStatusFitsTheWidth(t *testing.T) {
+	t.Parallel()
+	r := demo.Reading{Calls: 1_234_567, Failures: 3, All: demo.Pace{Rate: 50, P50: 1100 * time.Microsecond, P99: 123 * time.Millisecond}}
+	s := screen{}
+	for _, c := range []struct {
+		width int
+		says  string
+	}{
+		{200, "member 0/s 0.0ms/0.0ms"},
+		{170, "restaurant 0.0ms"},
+		{130, "res 0.0ms"},
+		{100, "auction 0/s"},
+		{80, "auction 0.0ms"},
+		{40, "1,234,567 req  50/s  3 err"}, // no form is shorter
+	} {
+		line := s.status(r, 6*time.Second, c.width)
+		if n := len([]rune(line)); n >= c.width && c.width > 60 || !strings.Contains(line, c.says) {
+			t.Errorf("width %d: %d columns, %q", c.width, n, line)
+		}
+	}
+}
+
+func TestWritingOfNumbers(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ got, want string }{
+		{grouped(0), "0"},
+		{grouped(999), "999"},
+		{grouped(1000), "1,000"},
+		{grouped(1234567), "1,234,567"},
+		{clock(59 * time.Second), "00:59"},
+		{clock(3725 * time.Second), "1:02:05"},
+		{millis(1234 * time.Microsecond), "1.2ms"},
+		{millis(3 * time.Second), "3000ms"},
+		{pad("마루", 6) + "|", "마루  |"},
+		{pad("maru", 2), "maru"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%q is not %q", c.got, c.want)
+		}
+	}
+}
