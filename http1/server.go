@@ -363,10 +363,16 @@ func (c *serverConn) exchange() bool {
 	c.unwatch()
 	again := err == nil && !opt.close && c.finishBody()
 	c.body.stop()
-	if err == nil && !again {
+	if err == nil && !again && !c.saidAll() {
 		c.linger()
 	}
 	return again
+}
+
+// saidAll tells that the client wanted the connection closed and has sent all
+// that it had to send, so that closing cannot destroy the answer.
+func (c *serverConn) saidAll() bool {
+	return c.head.close && c.body.Ended() && len(c.in.buffered()) == 0
 }
 
 // startBody makes the request's body ready to be read.
