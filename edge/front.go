@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"net"
@@ -130,11 +131,16 @@ func bindAddress(name, address string) (string, error) {
 // refuse makes the answer to bytes that never became a request.
 func (f *front) refuse(ref *http1.Refusal, peer netip.AddrPort, line []byte) *message.Response {
 	f.rt.env.Refused(f.name, ref.Reason)
-	f.rt.env.Log.Warn("refused", "reason", ref.Reason, "listener", f.name, "client", peer.String(), "line", fmt.Sprintf("%q", line))
 	r := message.NewRequest()
 	defer r.Release()
 	startTrace(r)
-	p := filter.Render(r, problem.New(ref.Status, ref.Reason, "the message breaks the rules of HTTP"))
+	f.rt.env.Log.Warn("refused", "reason", ref.Reason, "listener", f.name, "client", peer.String(),
+		"trace_id", hex.EncodeToString(r.X.Trace.ID[:]), "line", fmt.Sprintf("%q", line))
+	e := problem.New(ref.Status, ref.Reason, ref.Detail())
+	if ref.Status == 405 {
+		e.Allow = methods
+	}
+	p := filter.Render(r, e)
 	p.Close = true
 	return p
 }

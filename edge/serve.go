@@ -30,7 +30,7 @@ func (f *front) answer(r *message.Request) *message.Response {
 // render turns an error into the client's answer and remembers the cause for the log.
 func (f *front) render(r *message.Request, err error) *message.Response {
 	if ref, ok := errors.AsType[*http1.Refusal](err); ok {
-		err = problem.Wrap(err, ref.Status, ref.Reason, "the message was refused")
+		err = problem.Wrap(err, ref.Status, ref.Reason, ref.Detail())
 	}
 	if errors.Is(err, message.ErrClientGone) {
 		err = problem.Wrap(err, 499, "client_gone", "the client left")
@@ -63,10 +63,13 @@ func (f *front) guarded(r *message.Request) (p *message.Response, err error) {
 	return f.chain(r)
 }
 
+// methods are what the gateway as a whole takes; a route may take more.
+const methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
 // options answers for the gateway itself (RFC 9110 §9.3.7).
 func (f *front) options() (*message.Response, error) {
 	p := message.NewResponse(200)
-	p.Header.AppendID(message.Allow, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	p.Header.AppendID(message.Allow, methods)
 	return p, nil
 }
 

@@ -521,3 +521,12 @@ func (b *lockedBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.b.String()
 }
+
+// NewSilent starts a service that takes connections and never says a word.
+func NewSilent(t testing.TB) *Service {
+	t.Helper()
+	over := make(chan struct{})
+	s := NewService(t, func(string) string { <-over; return "" })
+	t.Cleanup(func() { close(over) })
+	return s
+}
