@@ -174,14 +174,19 @@ func (c *cacher) do(r *message.Request, next Func) (*message.Response, error) {
 	if r.Upgrade != "" || r.HasBody() || h.Has(message.IfMatch) || h.Has(message.IfUnmodifiedSince) {
 		return next(r) // conditions that are about the service's state (RFC 9111 §4.3.2)
 	}
-	var room [768]byte
 	v := visit{c: c, r: r, next: next, wants: readWants(h, c.control)}
-	v.key, v.url = c.appendKey(room[:0], r)
+	v.key, v.url = c.appendKey(r.X.Scratch(c.keySize(r)), r)
 	v.base = v.key
 	if h.Has(message.Authorization) {
 		v.base = append(v.key, 'A')
 	}
 	return v.run()
+}
+
+// keySize is room enough for a key without configured headers, and some for them.
+func (c *cacher) keySize(r *message.Request) int {
+	return len(r.Scheme) + len(r.Authority) + len(r.X.Stripped) + len(r.Path) + len(r.Query) +
+		len(r.X.Route) + len(c.definition) + 32 + 64*len(c.headers)
 }
 
 // appendKey appends the whole key and tells where its URL part ends.

@@ -42,6 +42,11 @@ func (v *visit) join(now time.Time) (resp *message.Response, again bool, err err
 		return resp, false, err
 	}
 	if leads {
+		// Another flight may have landed between our look at the store and this one.
+		if f2 := v.c.store.find(v.key, v.key[:v.url], &v.r.Header, now); f2.obj != v.found.obj {
+			t.land(f, outcome{kind: outcomeFailed})
+			return nil, true, nil
+		}
 		p := v.plan(f)
 		go p.run(v.next)
 	}
@@ -107,9 +112,10 @@ func (v *visit) refresh(now time.Time) {
 	}
 	p.q.X.Began, p.q.X.Deadline = now, now.Add(limit)
 	v.c.env.Count("cache", "refresh")
+	next := v.next // a closure over v would put every visit on the heap
 	go func() {
 		defer func() { <-s.refresh }()
-		p.run(v.next)
+		p.run(next)
 	}()
 }
 
@@ -159,6 +165,9 @@ func (v *visit) outcome(f *flight, leads bool) (resp *message.Response, again bo
 
 // failed is the outcome of a call that brought no answer, or a 5xx.
 func (v *visit) failed(out *outcome, leads bool) (*message.Response, bool, error) {
+	if out.err == nil && out.status == 0 { // it never took off
+		return v.retry()
+	}
 	now := v.c.env.Now()
 	if o := v.found.obj; o != nil && o.answer.onError(&v.wants, o.left(now)) {
 		out.refuse(leads)
@@ -376,7 +385,7 @@ func (p *fetch) fill(resp *message.Response, o *cacheObject) {
 		s.put(p.key, p.url, &p.q.Header, &kept)
 	}
 	s.flights.forget(p.f)
-	if whole {
+	if f.complete() {
 		resp.MarkComplete()
 	}
 	resp.Release()

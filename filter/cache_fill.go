@@ -265,6 +265,13 @@ func (f *cacheFill) end(err error) {
 	f.tell()
 }
 
+// complete tells whether the body ended properly.
+func (f *cacheFill) complete() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return errors.Is(f.err, io.EOF)
+}
+
 // bytes gives the whole body in one piece, without slack.
 func (f *cacheFill) bytes() []byte {
 	f.mu.Lock()

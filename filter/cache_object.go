@@ -212,6 +212,8 @@ func (o *cacheObject) respond(r *message.Request, f *cacheFill, age time.Duratio
 		}
 	}
 	switch {
+	case o.status == 304:
+		resp.Length = message.Unknown
 	case message.NoContent(o.status):
 	case r.Method == "HEAD":
 		resp.Length = size

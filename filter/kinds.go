@@ -10,6 +10,7 @@ func Kinds() map[string]func() Config {
 		"body":        func() Config { return new(Body) },
 		"buffer":      func() Config { return new(Buffer) },
 		"cache":       func() Config { return new(Cache) },
+		"coalesce":    func() Config { return new(Coalesce) },
 		"compress":    func() Config { return new(Compress) },
 		"cors":        func() Config { return new(CORS) },
 		"decompress":  func() Config { return new(Decompress) },
