@@ -38,6 +38,7 @@ type rig struct {
 
 	mu     sync.Mutex
 	idle   []*ClientConn
+	far    []net.Conn // the service's ends
 	dials  int
 	seen   []string // requests as the service read them
 	done   []string // what Server.Done was told: "GET /path 200" and the error's class
@@ -141,6 +142,9 @@ func (g *rig) start(front, back net.Listener) {
 	wait.Go(func() {
 		accept(back, func(c net.Conn) {
 			defer c.Close()
+			g.mu.Lock()
+			g.far = append(g.far, c)
+			g.mu.Unlock()
 			g.play(&service{Conn: c, rig: g, in: bufio.NewReader(c)})
 		})
 	})
@@ -160,6 +164,9 @@ func (g *rig) closeIdle() {
 	g.mu.Lock()
 	idle := g.idle
 	g.idle = nil
+	for _, c := range g.far {
+		_ = c.Close()
+	}
 	g.mu.Unlock()
 	for _, c := range idle {
 		_ = c.Close()
@@ -536,3 +543,5 @@ func (r *row) play(t *testing.T, g *rig, step int) {
 		t.Errorf("%d connections in the pool, want %d", idle, r.idle)
 	}
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -140,7 +140,8 @@ func (c *Conn) wrap(op string, err error) error {
 }
 
 // Close closes both directions. Like TCP, closing with unread bytes resets the
-// connection: the other end sees ECONNRESET.
+// connection: the other end sees ECONNRESET, behind what it had received before
+// (as on Linux).
 func (c *Conn) Close() error {
 	if c.abrupt.Load() {
 		return c.Reset()
@@ -327,7 +328,6 @@ func (h *half) reset(err error) {
 	defer h.mu.Unlock()
 	h.broken = err
 	h.writerShut = true
-	h.buf = nil
 	h.writing.stop()
 	h.cond.Broadcast()
 }
