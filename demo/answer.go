@@ -230,8 +230,8 @@ func between(field string, n, least, most int64) error {
 	return nil
 }
 
-// text checks a string of the body: it says something, in at most most
-// characters, none of them a control character.
+// text checks a string of the body: it says something, in no more than
+// most characters, none of them a control character.
 func text(field, s string, most int) error {
 	switch {
 	case strings.TrimSpace(s) == "":

@@ -75,8 +75,11 @@ func seedAuctions(ctx context.Context, db *sql.DB) error {
 			{3, "만두전골, 맵지 않게", 3, 3},
 		}},
 		seed{"bid", []string{"auction", "restaurant", "price"}, [][]any{
-			{1, 1, 74000}, {1, 2, 68000}, {1, 7, 71000},
-			{2, 5, 58000}, {2, 6, 61500},
+			{1, 1, 74000},
+			{1, 2, 68000},
+			{1, 7, 71000},
+			{2, 5, 58000},
+			{2, 6, 61500},
 			{3, 8, 39000},
 		}})
 }
@@ -170,6 +173,7 @@ func load(ctx context.Context, db querier, n int64) (Auction, error) {
 // never raise it; the same bid again changes nothing. A lowered bid is a new
 // one: an equal bid that was there before it stays in front.
 func (s *Service) bid(r *http.Request) (int, any, error) {
+	ctx := r.Context()
 	n, err := id(r)
 	if err != nil {
 		return 0, nil, err
@@ -188,8 +192,8 @@ func (s *Service) bid(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	status, out := http.StatusOK, Auction{}
-	err = within(r.Context(), s.db, func(tx *sql.Tx) error {
-		a, err := load(r.Context(), tx, n)
+	err = within(ctx, s.db, func(tx *sql.Tx) error {
+		a, err := load(ctx, tx, n)
 		if err != nil {
 			return err
 		}
@@ -197,7 +201,7 @@ func (s *Service) bid(r *http.Request) (int, any, error) {
 			return conflict("auction %d is closed: a bid of %d won was accepted", n, a.Winner.Price)
 		}
 		var last int64
-		err = tx.QueryRowContext(r.Context(), "SELECT price FROM bid WHERE auction = ? AND restaurant = ?", n, in.Restaurant).Scan(&last)
+		err = tx.QueryRowContext(ctx, "SELECT price FROM bid WHERE auction = ? AND restaurant = ?", n, in.Restaurant).Scan(&last)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			status = http.StatusCreated
@@ -209,11 +213,11 @@ func (s *Service) bid(r *http.Request) (int, any, error) {
 			out = a
 			return nil
 		}
-		if _, err := tx.ExecContext(r.Context(), "REPLACE INTO bid (auction, restaurant, price) VALUES (?, ?, ?)",
+		if _, err := tx.ExecContext(ctx, "REPLACE INTO bid (auction, restaurant, price) VALUES (?, ?, ?)",
 			n, in.Restaurant, in.Price); err != nil {
 			return err
 		}
-		out, err = load(r.Context(), tx, n)
+		out, err = load(ctx, tx, n)
 		return err
 	})
 	return status, out, err
@@ -222,13 +226,14 @@ func (s *Service) bid(r *http.Request) (int, any, error) {
 // accept closes the auction: the lowest bid wins. An auction that is closed
 // already is given back as it is, so that the request can be repeated.
 func (s *Service) accept(r *http.Request) (int, any, error) {
+	ctx := r.Context()
 	n, err := id(r)
 	if err != nil {
 		return 0, nil, err
 	}
 	var out Auction
-	err = within(r.Context(), s.db, func(tx *sql.Tx) error {
-		a, err := load(r.Context(), tx, n)
+	err = within(ctx, s.db, func(tx *sql.Tx) error {
+		a, err := load(ctx, tx, n)
 		if err != nil {
 			return err
 		}
@@ -239,11 +244,11 @@ func (s *Service) accept(r *http.Request) (int, any, error) {
 		if len(a.Bids) == 0 {
 			return conflict("auction %d has no bid yet", n)
 		}
-		if _, err := tx.ExecContext(r.Context(), "UPDATE auction SET state = ?, winner = ? WHERE id = ?",
+		if _, err := tx.ExecContext(ctx, "UPDATE auction SET state = ?, winner = ? WHERE id = ?",
 			stateAccepted, a.Bids[0].ID, n); err != nil {
 			return err
 		}
-		out, err = load(r.Context(), tx, n)
+		out, err = load(ctx, tx, n)
 		return err
 	})
 	return http.StatusOK, out, err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -16,7 +17,7 @@ import (
 type Client struct {
 	// Base is the gateway's URL.
 	Base string
-	// HTTP does the calls; nil means http.DefaultClient.
+	// HTTP does the calls.
 	HTTP *http.Client
 	// Seen is told of each call; nil means nobody listens. failed is nil when the
 	// answer was the expected one.
@@ -82,17 +83,11 @@ func (c *Client) exchange(ctx context.Context, k call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	for name, values := range k.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, k.header)
 	if k.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	client := c.HTTP
-	if client == nil {
-		client = http.DefaultClient
-	}
-	res, err := client.Do(req)
+	res, err := c.HTTP.Do(req)
 	if err != nil {
 		return answer{}, err
 	}

@@ -219,29 +219,28 @@ func (r *run) stop() error {
 	return errors.Join(errs...)
 }
 
-// PortTaken is the error of a port that another program has.
-type PortTaken struct {
+// PortTakenError is the error of a port that another program has.
+type PortTakenError struct {
 	Port int
 	Err  error
 }
 
-func (e *PortTaken) Error() string {
+func (e *PortTakenError) Error() string {
 	return fmt.Sprintf("port %d of 127.0.0.1 is taken: %v", e.Port, e.Err)
 }
 
 // Unwrap gives what the system said.
-func (e *PortTaken) Unwrap() error { return e.Err }
+func (e *PortTakenError) Unwrap() error { return e.Err }
 
 // freePort checks that a loopback port is free; 0 finds one.
 func freePort(ctx context.Context, port int) (int, error) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(port))
 	if err != nil {
-		var sys *os.SyscallError
-		if errors.As(err, &sys) {
+		if sys, ok := errors.AsType[*os.SyscallError](err); ok {
 			err = sys.Err
 		}
-		return 0, &PortTaken{Port: port, Err: err}
+		return 0, &PortTakenError{Port: port, Err: err}
 	}
 	if a, ok := ln.Addr().(*net.TCPAddr); ok {
 		port = a.Port

@@ -42,7 +42,7 @@ func child(t *testing.T, as string, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self, args...) //nolint:gosec // our own binary
+	cmd := exec.CommandContext(t.Context(), self, args...)
 	cmd.Env = append(os.Environ(), childVar+"="+as)
 	return cmd
 }
@@ -103,14 +103,14 @@ func TestServeEndsWithItsInput(t *testing.T) {
 	if _, err := fmt.Fscanln(said, &line); err != nil {
 		t.Fatal(err)
 	}
-	if err := answers(t.Context(), http.DefaultClient, line+"/health"); err != nil {
+	if err := answers(t.Context(), new(http.Client), line+"/health"); err != nil {
 		t.Error(err)
 	}
 	_ = parent.Close()
 	if err := <-ended; err != nil {
 		t.Errorf("it ended with %v", err)
 	}
-	if err := answers(t.Context(), http.DefaultClient, line+"/health"); err == nil {
+	if err := answers(t.Context(), new(http.Client), line+"/health"); err == nil {
 		t.Error("it still answers")
 	}
 }
@@ -122,7 +122,7 @@ func TestTailKeepsTheLast(t *testing.T) {
 		t.Errorf("an empty log is %q", got)
 	}
 	for i := range 3000 {
-		fmt.Fprintf(&log, "line %d\n", i)
+		_, _ = fmt.Fprintf(&log, "line %d\n", i)
 	}
 	got := log.last()
 	if !strings.HasSuffix(got, "\n  | line 2999") || strings.Count(got, "\n") != tailLines || len(log.buf) > tailBytes {
@@ -139,8 +139,7 @@ func TestFreePort(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := freePort(t.Context(), taken)
-	var pt *PortTaken
-	if !errors.As(err, &pt) || pt.Port != taken {
+	if pt, ok := errors.AsType[*PortTakenError](err); !ok || pt.Port != taken {
 		t.Errorf("a taken port: %v", err)
 	}
 	if PortFree(t.Context(), taken) {
@@ -244,7 +243,7 @@ func TestWalkSeesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	var failed []string
 	groups := map[string]int{}
-	n := Walk(t.Context(), &Client{Base: plain(t).URL}, func(k Check) {
+	n := Walk(t.Context(), &Client{HTTP: new(http.Client), Base: plain(t).URL}, func(k Check) {
 		groups[k.Group]++
 		if !k.OK {
 			failed = append(failed, k.Name)
@@ -271,7 +270,7 @@ func TestWalkEndsWhereNothingAnswers(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
 	all := 0
-	if failed := Walk(t.Context(), &Client{Base: server.URL}, func(Check) { all++ }); failed != all || failed < 10 {
+	if failed := Walk(t.Context(), &Client{HTTP: new(http.Client), Base: server.URL}, func(Check) { all++ }); failed != all || failed < 10 {
 		t.Errorf("%d of %d failed", failed, all)
 	}
 }
@@ -280,7 +279,7 @@ func TestWalkEndsWhereNothingAnswers(t *testing.T) {
 func TestLoadIsAnswered(t *testing.T) {
 	t.Parallel()
 	var m Meter
-	client := &Client{Base: plain(t).URL, Seen: m.Seen}
+	client := &Client{HTTP: new(http.Client), Base: plain(t).URL, Seen: m.Seen}
 	ctx, stop := context.WithCancel(t.Context())
 	turns := make(chan struct{})
 	go func() {

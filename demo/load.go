@@ -78,6 +78,9 @@ type visit struct {
 	member int64
 }
 
+// roll gives a number from 0 to n-1.
+func roll(n int) int { return rand.IntN(n) } //nolint:gosec // dice, no secret
+
 // turn waits until the next call may be made.
 func (v *visit) turn(ctx context.Context) error {
 	select {
@@ -107,7 +110,7 @@ func say[T any](ctx context.Context, v *visit, want int, path string, body any) 
 }
 
 func (v *visit) run(ctx context.Context) error {
-	v.member = rand.Int64N(12) + 1
+	v.member = int64(roll(12) + 1)
 	home, err := see[[]Address](ctx, v, "/location/members/%d/addresses", v.member)
 	if err != nil {
 		return err
@@ -115,7 +118,7 @@ func (v *visit) run(ctx context.Context) error {
 	if len(home) == 0 {
 		return errors.New("the member has no address")
 	}
-	district := home[rand.IntN(len(home))].District
+	district := home[roll(len(home))].District
 	near, err := see[[]Restaurant](ctx, v, "/restaurant?district=%d", district)
 	if err != nil {
 		return err
@@ -127,10 +130,10 @@ func (v *visit) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if rand.IntN(3) > 0 {
+	if roll(3) > 0 {
 		return v.look(ctx, near)
 	}
-	return v.hold(ctx, district, near, menu[rand.IntN(len(menu))])
+	return v.hold(ctx, district, near, menu[roll(len(menu))])
 }
 
 // look is a visit that only looks around.
@@ -140,7 +143,7 @@ func (v *visit) look(ctx context.Context, near []Restaurant) error {
 			return err
 		}
 	}
-	lat, lng := 37.5+rand.Float64()/10, 126.9+rand.Float64()/6
+	lat, lng := 37.5+float64(roll(1000))/10_000, 126.9+float64(roll(1000))/6_000
 	if _, err := see[District](ctx, v, "/location/nearest?lat=%.4f&lng=%.4f", lat, lng); err != nil {
 		return err
 	}
@@ -149,7 +152,7 @@ func (v *visit) look(ctx context.Context, near []Restaurant) error {
 		return err
 	}
 	if len(open) > 0 {
-		if _, err = see[Auction](ctx, v, "/auction/%d", open[rand.IntN(len(open))].ID); err != nil {
+		if _, err = see[Auction](ctx, v, "/auction/%d", open[roll(len(open))].ID); err != nil {
 			return err
 		}
 	}
@@ -166,7 +169,7 @@ func (v *visit) hold(ctx context.Context, district int64, near []Restaurant, dis
 	if _, err := say[Token](ctx, v, http.StatusOK, "/oauth/token", map[string]any{"email": who.Email}); err != nil {
 		return err
 	}
-	people := rand.Int64N(6) + 1
+	people := int64(roll(6) + 1)
 	asked, err := say[Auction](ctx, v, http.StatusCreated, "/auction", map[string]any{
 		"member": v.member, "wish": fmt.Sprintf("%s, %d인분", dish.Name, people), "people": people, "district": district,
 	})
@@ -175,7 +178,7 @@ func (v *visit) hold(ctx context.Context, district int64, near []Restaurant, dis
 	}
 	path := fmt.Sprintf("/auction/%d", asked.ID)
 	for _, r := range near {
-		price := max(minPrice, int64(float64(dish.Price*people)*(0.8+0.3*rand.Float64()))/100*100)
+		price := max(minPrice, dish.Price*people*int64(80+roll(30))/100/100*100)
 		if _, err := say[Auction](ctx, v, http.StatusCreated, path+"/bids", map[string]any{"restaurant": r.ID, "price": price}); err != nil {
 			return err
 		}
@@ -195,7 +198,7 @@ func (v *visit) reward(ctx context.Context, won Auction) error {
 	path := fmt.Sprintf("/reward/members/%d", v.member)
 	reason := fmt.Sprintf("auction %d", won.ID)
 	_, err := say[Reward](ctx, v, http.StatusCreated, path+"/points", map[string]any{"points": max(1, won.Winner.Price/100), "reason": reason})
-	if err != nil || rand.IntN(4) > 0 {
+	if err != nil || roll(4) > 0 {
 		return err
 	}
 	coupon, err := say[Coupon](ctx, v, http.StatusCreated, path+"/coupons", map[string]any{"name": "다시 만나요 5%", "percent": 5, "reason": reason})

@@ -156,6 +156,7 @@ func (s *Service) addresses(r *http.Request) (int, any, error) {
 // addAddress keeps an address of a member. One that is there already is given
 // back as it is, so that a repeated request adds nothing.
 func (s *Service) addAddress(r *http.Request) (int, any, error) {
+	ctx := r.Context()
 	n, err := id(r)
 	if err != nil {
 		return 0, nil, err
@@ -171,16 +172,16 @@ func (s *Service) addAddress(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	status, out := http.StatusOK, Address{}
-	err = within(r.Context(), s.db, func(tx *sql.Tx) error {
+	err = within(ctx, s.db, func(tx *sql.Tx) error {
 		var known bool
-		err := tx.QueryRowContext(r.Context(), "SELECT EXISTS (SELECT 1 FROM district WHERE id = ?)", in.District).Scan(&known)
+		err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM district WHERE id = ?)", in.District).Scan(&known)
 		if err != nil {
 			return err
 		}
 		if !known {
 			return bad("district", "there is no district %d", in.District)
 		}
-		have, err := list(r.Context(), tx, scanAddress, "SELECT id, member, district, line FROM address WHERE member = ?", n)
+		have, err := list(ctx, tx, scanAddress, "SELECT id, member, district, line FROM address WHERE member = ?", n)
 		if err != nil {
 			return err
 		}
@@ -194,7 +195,7 @@ func (s *Service) addAddress(r *http.Request) (int, any, error) {
 			return conflict("member %d has %d addresses, and no more are kept", n, maxAddresses)
 		}
 		status = http.StatusCreated
-		return scanAddress(tx.QueryRowContext(r.Context(),
+		return scanAddress(tx.QueryRowContext(ctx,
 			"INSERT INTO address (member, district, line) VALUES (?, ?, ?) RETURNING id, member, district, line",
 			n, in.District, in.Line), &out)
 	})

@@ -77,6 +77,7 @@ const tokenLife = time.Hour
 // password: this demonstrates routes, not identity. Only the token's hash is
 // kept, and those that ended are swept out with each new one.
 func (s *Service) signIn(r *http.Request) (int, any, error) {
+	ctx := r.Context()
 	in, err := read[struct {
 		Email string `json:"email"`
 	}](r)
@@ -87,7 +88,7 @@ func (s *Service) signIn(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	out := Token{AccessToken: rand.Text(), TokenType: "Bearer", ExpiresIn: int64(tokenLife / time.Second)}
-	err = s.db.QueryRowContext(r.Context(), "SELECT id FROM member WHERE email = ?", in.Email).Scan(&out.Member)
+	err = s.db.QueryRowContext(ctx, "SELECT id FROM member WHERE email = ?", in.Email).Scan(&out.Member)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil, &fault{http.StatusUnauthorized, "email", "no member has this e-mail address"}
 	}
@@ -95,11 +96,11 @@ func (s *Service) signIn(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	hash, now := sha256.Sum256([]byte(out.AccessToken)), time.Now()
-	err = within(r.Context(), s.db, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(r.Context(), "DELETE FROM token WHERE ends < ?", now.Unix()); err != nil {
+	err = within(ctx, s.db, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM token WHERE ends < ?", now.Unix()); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(r.Context(), "INSERT INTO token (hash, member, ends) VALUES (?, ?, ?)",
+		_, err := tx.ExecContext(ctx, "INSERT INTO token (hash, member, ends) VALUES (?, ?, ?)",
 			hash[:], out.Member, now.Add(tokenLife).Unix())
 		return err
 	})
@@ -123,6 +124,7 @@ func (s *Service) whoAmI(r *http.Request) (int, any, error) {
 
 // join makes a new member. An address that has one already is a conflict.
 func (s *Service) join(r *http.Request) (int, any, error) {
+	ctx := r.Context()
 	in, err := read[struct {
 		Name  string `json:"name"`
 		Email string `json:"email"`
@@ -137,16 +139,16 @@ func (s *Service) join(r *http.Request) (int, any, error) {
 		return 0, nil, bad("email", "%q is not an e-mail address", in.Email)
 	}
 	var m Member
-	err = within(r.Context(), s.db, func(tx *sql.Tx) error {
+	err = within(ctx, s.db, func(tx *sql.Tx) error {
 		var taken bool
-		err := tx.QueryRowContext(r.Context(), "SELECT EXISTS (SELECT 1 FROM member WHERE email = ?)", in.Email).Scan(&taken)
+		err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM member WHERE email = ?)", in.Email).Scan(&taken)
 		if err != nil {
 			return err
 		}
 		if taken {
 			return conflict("%s is a member already", in.Email)
 		}
-		m, err = scanMember(tx.QueryRowContext(r.Context(),
+		m, err = scanMember(tx.QueryRowContext(ctx,
 			"INSERT INTO member (name, email) VALUES (?, ?) RETURNING id, name, email, joined", in.Name, in.Email))
 		return err
 	})

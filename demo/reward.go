@@ -88,6 +88,7 @@ func scanCoupon(row scanner, c *Coupon) error {
 // addPoints credits a member, once for each reason: the same request again
 // changes nothing, and other points for the same reason are a conflict.
 func (s *Service) addPoints(r *http.Request) (int, any, error) {
+	ctx := r.Context()
 	n, err := id(r)
 	if err != nil {
 		return 0, nil, err
@@ -103,20 +104,20 @@ func (s *Service) addPoints(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	status, out := http.StatusOK, Reward{}
-	err = within(r.Context(), s.db, func(tx *sql.Tx) error {
+	err = within(ctx, s.db, func(tx *sql.Tx) error {
 		var before int64
-		err := tx.QueryRowContext(r.Context(), "SELECT points FROM entry WHERE member = ? AND reason = ?", n, in.Reason).Scan(&before)
+		err := tx.QueryRowContext(ctx, "SELECT points FROM entry WHERE member = ? AND reason = ?", n, in.Reason).Scan(&before)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			status = http.StatusCreated
-			err = credit(r.Context(), tx, n, in.Reason, in.Points)
+			err = credit(ctx, tx, n, in.Reason, in.Points)
 		case err == nil && before != in.Points:
 			err = conflict("member %d got %d points for %q already", n, before, in.Reason)
 		}
 		if err != nil {
 			return err
 		}
-		out, err = rewardOf(r.Context(), tx, n)
+		out, err = rewardOf(ctx, tx, n)
 		return err
 	})
 	return status, out, err
@@ -134,6 +135,7 @@ func credit(ctx context.Context, tx *sql.Tx, member int64, reason string, points
 
 // addCoupon gives a member a coupon, once for each reason.
 func (s *Service) addCoupon(r *http.Request) (int, any, error) {
+	ctx := r.Context()
 	n, err := id(r)
 	if err != nil {
 		return 0, nil, err
@@ -150,14 +152,14 @@ func (s *Service) addCoupon(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	status, out := http.StatusOK, Coupon{}
-	err = within(r.Context(), s.db, func(tx *sql.Tx) error {
-		err := scanCoupon(tx.QueryRowContext(r.Context(),
+	err = within(ctx, s.db, func(tx *sql.Tx) error {
+		err := scanCoupon(tx.QueryRowContext(ctx,
 			"SELECT id, name, percent, used FROM coupon WHERE member = ? AND reason = ?", n, in.Reason), &out)
 		if !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
 		status = http.StatusCreated
-		return scanCoupon(tx.QueryRowContext(r.Context(),
+		return scanCoupon(tx.QueryRowContext(ctx,
 			"INSERT INTO coupon (member, reason, name, percent) VALUES (?, ?, ?, ?) RETURNING id, name, percent, used",
 			n, in.Reason, in.Name, in.Percent), &out)
 	})
@@ -166,13 +168,14 @@ func (s *Service) addCoupon(r *http.Request) (int, any, error) {
 
 // useCoupon uses a coupon up. A second use is a conflict.
 func (s *Service) useCoupon(r *http.Request) (int, any, error) {
+	ctx := r.Context()
 	n, err := id(r)
 	if err != nil {
 		return 0, nil, err
 	}
 	var out Coupon
-	err = within(r.Context(), s.db, func(tx *sql.Tx) error {
-		err := scanCoupon(tx.QueryRowContext(r.Context(), "SELECT id, name, percent, used FROM coupon WHERE id = ?", n), &out)
+	err = within(ctx, s.db, func(tx *sql.Tx) error {
+		err := scanCoupon(tx.QueryRowContext(ctx, "SELECT id, name, percent, used FROM coupon WHERE id = ?", n), &out)
 		if err != nil {
 			return orMissing(err, "coupon", n)
 		}
@@ -180,7 +183,7 @@ func (s *Service) useCoupon(r *http.Request) (int, any, error) {
 			return conflict("coupon %d is used already", n)
 		}
 		out.Used = true
-		_, err = tx.ExecContext(r.Context(), "UPDATE coupon SET used = 1 WHERE id = ?", n)
+		_, err = tx.ExecContext(ctx, "UPDATE coupon SET used = 1 WHERE id = ?", n)
 		return err
 	})
 	return http.StatusOK, out, err

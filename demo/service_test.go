@@ -53,14 +53,16 @@ func sent[T any](t *testing.T, h http.Handler, method, path, body string, want i
 	return v
 }
 
-func TestAnswers(t *testing.T) {
-	t.Parallel()
+// exchange is one request and what its answer must be.
+type exchange struct {
+	service, method, path, body string
+	status                      int
+	says                        string
+}
+
+func exchanges() []exchange {
 	long := strings.Repeat("가", 101)
-	for _, c := range []struct {
-		service, method, path, body string
-		status                      int
-		says                        string
-	}{
+	return []exchange{
 		{"member", "GET", "/health", "", 200, `{"service":"member","instance":"member","status":"ok"}`},
 		{"member", "GET", "/members/1", "", 200, "김서연"},
 		{"member", "GET", "/members/99", "", 404, "there is no member 99"},
@@ -123,7 +125,12 @@ func TestAnswers(t *testing.T) {
 		{"reward", "POST", "/members/1/points", `{"points":5,"reason":"welcome"}`, 409, "got 1000 points"},
 		{"reward", "POST", "/members/1/coupons", `{"name":"a","percent":60,"reason":"x"}`, 400, `"field":"percent"`},
 		{"reward", "POST", "/coupons/99/use", "", 404, "there is no coupon 99"},
-	} {
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	for _, c := range exchanges() {
 		t.Run(fmt.Sprintf("%s %s %s %.30s", c.service, c.method, c.path, c.body), func(t *testing.T) {
 			t.Parallel()
 			w := send(t, opened(t, c.service), c.method, c.path, c.body)

@@ -263,7 +263,7 @@ func (w *walk) gateway() error {
 	_ = w.refused("an unknown path is 404", call{method: http.MethodGet, path: "/nowhere", want: http.StatusNotFound})
 	a, err := w.c.do(w.ctx, call{method: http.MethodDelete, path: "/restaurant/3", want: http.StatusMethodNotAllowed})
 	if err == nil && !strings.Contains(a.header.Get("Allow"), http.MethodGet) {
-		err = fmt.Errorf("Allow is %q", a.header.Get("Allow"))
+		err = fmt.Errorf("the field Allow is %q", a.header.Get("Allow"))
 	}
 	_ = w.check("a method that no route takes is 405", "Allow: "+a.header.Get("Allow"), err)
 	_ = w.refused("a faulty body is 400, from the service", call{
@@ -289,7 +289,7 @@ func (w *walk) cors() {
 	for _, origin := range []string{localOrigin, partnerOrigin} {
 		a, err := preflight(origin, http.StatusNoContent)
 		if got := a.header.Get("Access-Control-Allow-Origin"); err == nil && got != origin {
-			err = fmt.Errorf("Access-Control-Allow-Origin is %q", got)
+			err = fmt.Errorf("the field Access-Control-Allow-Origin is %q", got)
 		}
 		_ = w.check("a preflight from a known origin is allowed", origin, err)
 	}

@@ -36,10 +36,10 @@ const narrow = 80
 
 func newScreen(f *os.File) *screen {
 	s := &screen{out: f, color: colored(f, "auto"), width: func() int { return narrow }}
-	if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil { //nolint:gosec // descriptors are small
+	if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil {
 		s.terminal = os.Getenv("TERM") != "dumb" && size.Col > 0
 		s.width = func() int {
-			if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 { //nolint:gosec // descriptors are small
+			if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
 				return int(size.Col)
 			}
 			return narrow
@@ -225,11 +225,12 @@ func (s *screen) status(r demo.Reading, up time.Duration, width int) string {
 			grouped(r.Failures), errors, millis(r.All.P50), millis(r.All.P99))
 	}
 	each := func(form func(name string, p demo.Pace) string) string {
-		text := "  │"
+		var text strings.Builder
+		text.WriteString("  │")
 		for _, name := range demo.Names() {
-			text += "  " + form(name, r.Services[name])
+			text.WriteString("  " + form(name, r.Services[name]))
 		}
-		return text
+		return text.String()
 	}
 	full := func(name string, p demo.Pace) string {
 		return fmt.Sprintf("%s %.0f/s %s/%s", name, p.Rate, millis(p.P50), millis(p.P99))

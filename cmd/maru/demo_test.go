@@ -236,7 +236,7 @@ func TestDemoLinesToTryWork(t *testing.T) {
 		t.Fatalf("lines to try: %q", lines)
 	}
 	for i, want := range []string{"망원 스시", `"state":"open"`, `"state":"accepted"`} {
-		out, err := exec.CommandContext(t.Context(), "sh", "-c", lines[i]).CombinedOutput() //nolint:gosec // what we showed
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", lines[i]).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), want) {
 			t.Errorf("%s\n%v: %s\nwant %s", lines[i], err, out, want)
 		}
@@ -245,7 +245,7 @@ func TestDemoLinesToTryWork(t *testing.T) {
 
 func TestDemoTellsThatAPortIsTaken(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's own
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
