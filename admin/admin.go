@@ -66,6 +66,7 @@ func (a *API) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/config/reload", a.reload)
 	mux.HandleFunc("POST /v1/check", a.check)
 	mux.HandleFunc("GET /v1/routes", a.routes)
+	mux.HandleFunc("POST /v1/explain", a.explain)
 	mux.HandleFunc("GET /v1/listeners", a.listeners)
 	mux.HandleFunc("GET /v1/services", a.services)
 	mux.HandleFunc("GET /v1/services/{name}", a.service)
@@ -85,7 +86,8 @@ GET  /metrics             Prometheus
 GET  /v1/config           version, hash, last error
 POST /v1/config/reload    load the file again
 POST /v1/check            find what is wrong with the configuration in the body
-GET  /v1/routes           the routes
+GET  /v1/routes           the routes, by precedence
+POST /v1/explain          which route takes a request, and why: {"method", "url", "headers", "client", "listener"}
 GET  /v1/listeners        the listeners
 GET  /v1/services         the services; /v1/services/NAME with endpoints
 POST /v1/drain            drain and end

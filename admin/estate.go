@@ -8,38 +8,14 @@ import (
 	"github.com/maru-msa/maru/upstream"
 )
 
-// routeRow is one route of /v1/routes.
-type routeRow struct {
-	Name    string   `json:"name"`
-	Methods []string `json:"methods,omitempty"`
-	Path    string   `json:"path"`
-	Filters []string `json:"filters"`
-	Service string   `json:"service,omitempty"`
-	// At is where the file has it.
-	At string `json:"at,omitempty"`
-}
-
-// routes lists the routes.
+// routes lists the routes by precedence.
 func (a *API) routes(w http.ResponseWriter, _ *http.Request) {
 	rt := a.Server.Runtime()
 	if rt == nil {
 		refuse(w, http.StatusServiceUnavailable, "no configuration is live yet")
 		return
 	}
-	names := rt.RouteNames()
-	rows := make([]routeRow, len(names))
-	for i, name := range names {
-		rc := &rt.Config.Routes[i]
-		row := routeRow{Name: name, Methods: rc.Match.Methods, Path: rc.Match.Path, Service: rc.To, Filters: []string{}}
-		for _, f := range rc.Filters {
-			row.Filters = append(row.Filters, f.Word)
-		}
-		if a.Place != nil {
-			row.At = a.Place(fmt.Sprintf("routes[%d]", i)).String()
-		}
-		rows[i] = row
-	}
-	answer(w, http.StatusOK, rows)
+	answer(w, http.StatusOK, rt.RoutesInfo(a.place()))
 }
 
 // listenerRow is one listener of /v1/listeners.

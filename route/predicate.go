@@ -1,6 +1,7 @@
 package route
 
 import (
+	"fmt"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -14,6 +15,8 @@ import (
 // unless said so, and keeps nothing of the request.
 type predicate interface {
 	holds(r *message.Request) bool
+	// String is the condition as people read it: "header x-a: 1".
+	String() string
 }
 
 // op is what a named value must be.
@@ -34,6 +37,20 @@ type test struct {
 	re   *regexp.Regexp
 }
 
+// words are "x-a: 1", "x-a present".
+func (t *test) words() string {
+	switch t.op {
+	case opExact:
+		return t.name + ": " + t.want
+	case opRegex:
+		return t.name + ": " + regexPrefix + t.want
+	case opPresent:
+		return t.name + " present"
+	default:
+		return t.name + " absent"
+	}
+}
+
 func (t *test) takes(value string) bool {
 	switch t.op {
 	case opExact:
@@ -50,6 +67,8 @@ type headerTest struct {
 	test
 	id message.ID
 }
+
+func (t *headerTest) String() string { return "header " + t.words() }
 
 func (t *headerTest) holds(r *message.Request) bool {
 	if t.id != message.Other && !r.Header.Has(t.id) {
@@ -73,6 +92,8 @@ func (t *headerTest) holds(r *message.Request) bool {
 
 // cookieTest is a condition on a cookie (RFC 6265 §4.2.1).
 type cookieTest struct{ test }
+
+func (t *cookieTest) String() string { return "cookie " + t.words() }
 
 func (t *cookieTest) holds(r *message.Request) bool {
 	if r.Header.Has(message.Cookie) {
@@ -119,6 +140,8 @@ func cookie(r *message.Request, name string) (string, bool) {
 // queryTest is a condition on a parameter of the query, percent-decoded, with
 // '+' for a space (the form of HTML forms).
 type queryTest struct{ test }
+
+func (t *queryTest) String() string { return "query " + t.words() }
 
 func (t *queryTest) holds(r *message.Request) bool {
 	for rest := r.Query; rest != ""; {
@@ -187,6 +210,8 @@ func decodeQuery(r *message.Request, value string) string {
 
 type clientTest struct{ prefixes []netip.Prefix }
 
+func (t *clientTest) String() string { return "client " + strings.Trim(fmt.Sprint(t.prefixes), "[]") }
+
 func (t *clientTest) holds(r *message.Request) bool {
 	a := r.X.Client.Unmap()
 	for _, p := range t.prefixes {
@@ -199,13 +224,19 @@ func (t *clientTest) holds(r *message.Request) bool {
 
 type schemeTest struct{ scheme string }
 
+func (t *schemeTest) String() string { return "scheme " + t.scheme }
+
 func (t *schemeTest) holds(r *message.Request) bool { return r.Scheme == t.scheme }
 
 type listenerTest struct{ names []string }
 
+func (t *listenerTest) String() string { return "listener " + strings.Join(t.names, " or ") }
+
 func (t *listenerTest) holds(r *message.Request) bool { return slices.Contains(t.names, r.X.Listener) }
 
 type grpcTest struct{}
+
+func (grpcTest) String() string { return "protocol grpc" }
 
 // holds tells gRPC by its content type: "application/grpc", with +proto and the
 // like, but not gRPC-Web, which is a protocol of its own.
@@ -216,11 +247,24 @@ func (grpcTest) holds(r *message.Request) bool {
 
 type websocketTest struct{}
 
+func (websocketTest) String() string { return "protocol websocket" }
+
 func (websocketTest) holds(r *message.Request) bool { return strings.EqualFold(r.Upgrade, "websocket") }
 
 // windowTest compares the beginning of the exchange, so that one request sees
 // one time.
 type windowTest struct{ after, before time.Time }
+
+func (t *windowTest) String() string {
+	s := "time"
+	if !t.after.IsZero() {
+		s += " from " + t.after.Format(time.RFC3339)
+	}
+	if !t.before.IsZero() {
+		s += " before " + t.before.Format(time.RFC3339)
+	}
+	return s
+}
 
 func (t *windowTest) holds(r *message.Request) bool {
 	now := r.X.Began
@@ -236,6 +280,10 @@ type segmentTest struct {
 	kind     byte   // 'c' client, 'h' header, 'k' cookie
 	name     string
 	from, to float64
+}
+
+func (t *segmentTest) String() string {
+	return fmt.Sprintf("segment %v to %v by %s", t.from, t.to, t.by)
 }
 
 func (t *segmentTest) holds(r *message.Request) bool { return t.inside(t.place(r)) }

@@ -104,3 +104,8 @@ func (e *Endpoint) stats(now, ramp time.Duration) EndpointStats {
 func (c *Cluster) Endpoints() []*Endpoint {
 	return append([]*Endpoint(nil), c.set.Load().all...)
 }
+
+// Timeouts gives the limits of one connect and of one try.
+func (c *Cluster) Timeouts() (connect, try time.Duration) {
+	return c.cfg.ConnectTimeout, c.cfg.TryTimeout
+}

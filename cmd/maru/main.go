@@ -15,6 +15,8 @@ type commands struct {
 	Proxy    proxyCommand    `cmd:"" help:"Forward everything to one service, without a file."`
 	Serve    serveCommand    `cmd:"" help:"Run what the configuration file says."`
 	Check    checkCommand    `cmd:"" help:"Find all that is wrong with a configuration file."`
+	Explain  explainCommand  `cmd:"" help:"Tell which route takes a request, why that one, and what happens then."`
+	Routes   routesCommand   `cmd:"" help:"List the routes by precedence."`
 	Upgrade  upgradeCommand  `cmd:"" help:"Replace a running maru by the new binary at its path, without loss."`
 	Cfg      configCommand   `cmd:"" name:"config" help:"About the configuration file as such."`
 	Demo     demoCommand     `cmd:"" help:"Run an example estate behind a gateway, with a load to look at."`
