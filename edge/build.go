@@ -30,6 +30,7 @@ type Runtime struct {
 	clusters  map[string]*cluster
 	kept      map[string]any
 	listeners map[string]*front
+	acme      []*acmeSource
 }
 
 // entry is what a route leads to.

@@ -263,6 +263,10 @@ func (d *door) serveWrapped(e *engines, f *front, c net.Conn, info http1.ConnInf
 	}
 	_ = c.SetDeadline(time.Time{})
 	state := tc.ConnectionState()
+	if state.NegotiatedProtocol == acmeALPN {
+		_ = tc.Close() // the handshake was the answer (RFC 8737 §3)
+		return
+	}
 	if state.NegotiatedProtocol == "h2" {
 		e.h2.serveConn(tc, connInfo{listener: d.name, port: d.socket.port, peer: info.Peer, tls: &state, scheme: "https"})
 		return

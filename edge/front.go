@@ -91,6 +91,9 @@ func (b *builder) protocols(path string, f *front) {
 	src, err := b.tlsSource(f.name, cfg)
 	b.fault(path+".tls", err)
 	f.tls = src
+	if src != nil && src.acme != nil {
+		b.rt.acme = append(b.rt.acme, src.acme)
+	}
 }
 
 // viaOf is our entry in Via (RFC 9110 §7.6.3), "" when it is off.
@@ -155,6 +158,9 @@ func (rt *Runtime) run(ctx context.Context, start func(key string, run func(cont
 	for _, f := range rt.listeners {
 		if f.tls != nil {
 			start("tls "+f.name+" "+f.tls.key, f.tls.Run)
+			if f.tls.acme != nil {
+				start("acme "+f.name+" "+f.tls.key, f.tls.acme.Run)
+			}
 		}
 	}
 }

@@ -60,6 +60,11 @@ func (f *front) guarded(r *message.Request) (p *message.Response, err error) {
 	if r.Method == "OPTIONS" && (r.Path == "*" || r.Header.Has(message.MaxForwards) && lastHop(&r.Header, &r.X)) {
 		return f.options()
 	}
+	if f.tls == nil && len(f.rt.acme) > 0 {
+		if p := f.rt.challenge(r); p != nil {
+			return p, nil
+		}
+	}
 	return f.chain(r)
 }
 

@@ -34,6 +34,7 @@ type tlsSource struct {
 	fallback bool             // the first file serves names that nobody has
 	local    *tls.Certificate // the development certificate, or nil
 	certs    atomic.Pointer[certSet]
+	acme     *acmeSource // nil when no certificate is obtained
 
 	own    *tlsPolicy
 	exact  map[string]*tlsPolicy
@@ -55,10 +56,15 @@ type tlsPolicy struct {
 func (b *builder) tlsSource(name string, cfg *ListenerConfig) (*tlsSource, error) {
 	local := b.developmentCertificate(cfg.TLS)
 	h2 := cfg.HTTP2 == nil || *cfg.HTTP2
-	key, err := json.Marshal(struct {
-		TLS *TLSConfig
-		H2  bool
-	}{cfg.TLS, h2})
+	definition := struct {
+		TLS   *TLSConfig
+		H2    bool
+		Ports [2]int
+	}{TLS: cfg.TLS, H2: h2}
+	if cfg.TLS.ACME != nil {
+		definition.Ports = [2]int{portOf(cfg.Address), b.plainPort()}
+	}
+	key, err := json.Marshal(definition)
 	if err != nil {
 		return nil, fmt.Errorf("key of TLS: %w", err)
 	}
@@ -73,6 +79,10 @@ func (b *builder) tlsSource(name string, cfg *ListenerConfig) (*tlsSource, error
 		fallback: cfg.TLS.Default, local: local,
 	}
 	faults := []error{s.readCertificates(cfg.TLS), s.makePolicies(cfg.TLS)}
+	if cfg.TLS.ACME != nil {
+		s.acme, err = b.acmeSource(name, cfg)
+		faults = append(faults, diag.Under("acme", err))
+	}
 	if err := diag.Join(faults...); err != nil {
 		return nil, err
 	}
@@ -223,6 +233,11 @@ func (s *tlsSource) prepare(protos []string) {
 		MinVersion: tls.VersionTLS12,
 		NextProtos: protos,
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if s.acme != nil {
+				if c := s.acme.challenge(hello); c != nil {
+					return c, nil
+				}
+			}
 			return s.policy(hello.ServerName).config.Load(), nil
 		},
 		// Without an own certificate list, finding none is the alert
@@ -280,7 +295,16 @@ func (s *tlsSource) ticketPurpose(p *tlsPolicy) string {
 
 // certificate picks by SNI; none at all gives the alert unrecognized_name.
 func (s *tlsSource) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return s.certs.Load().find(hello), nil
+	set := s.certs.Load()
+	if c := set.find(hello); c != nil {
+		return c, nil
+	}
+	if s.acme != nil {
+		if c := s.acme.certificate(hello); c != nil {
+			return c, nil
+		}
+	}
+	return set.fallback, nil
 }
 
 // policy is the one that holds for a host.

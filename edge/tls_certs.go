@@ -43,7 +43,7 @@ func (s *certSet) add(c *tls.Certificate) {
 }
 
 // find gives the certificate for a handshake: exact name, wildcard of one label
-// (RFC 9525 §6.3), fallback, nil.
+// (RFC 9525 §6.3), or nil.
 func (s *certSet) find(hello *tls.ClientHelloInfo) *tls.Certificate {
 	name := lowerName(hello.ServerName)
 	list := s.exact[name]
@@ -54,7 +54,7 @@ func (s *certSet) find(hello *tls.ClientHelloInfo) *tls.Certificate {
 	}
 	switch len(list) {
 	case 0:
-		return s.fallback
+		return nil
 	case 1:
 		return list[0]
 	}

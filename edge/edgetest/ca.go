@@ -47,7 +47,9 @@ type Pair struct {
 }
 
 // Issue makes a certificate for names, good for a day from now.
-func (ca *CA) Issue(names ...string) *Pair { return ca.IssueUntil(time.Now().AddDate(0, 0, 1), names...) }
+func (ca *CA) Issue(names ...string) *Pair {
+	return ca.IssueUntil(time.Now().AddDate(0, 0, 1), names...)
+}
 
 // IssueUntil makes a certificate for names with an end.
 func (ca *CA) IssueUntil(end time.Time, names ...string) *Pair {
