@@ -153,15 +153,23 @@ func (h *Header) DelID(id ID) int {
 
 // DelFunc removes every line for which drop returns true and tells how many.
 func (h *Header) DelFunc(drop func(*Field) bool) int {
-	out := h.fields[:0]
-	var known [2]uint64
-	for i := range h.fields {
+	from := 0
+	for from < len(h.fields) && !drop(&h.fields[from]) {
+		from++
+	}
+	if from == len(h.fields) {
+		return 0
+	}
+	out := h.fields[:from]
+	for i := from + 1; i < len(h.fields); i++ {
 		f := &h.fields[i] // not a copy: a copy would escape into drop
-		if drop(f) {
-			continue
+		if !drop(f) {
+			out = append(out, *f)
 		}
-		known[f.ID>>6] |= 1 << (f.ID & 63)
-		out = append(out, *f)
+	}
+	var known [2]uint64
+	for i := range out {
+		known[out[i].ID>>6] |= 1 << (out[i].ID & 63)
 	}
 	n := len(h.fields) - len(out)
 	clear(h.fields[len(out):])
@@ -178,13 +186,18 @@ func (h *Header) CopyFrom(o *Header) {
 
 // remove drops lines of a name from index from on.
 func (h *Header) remove(name string, id ID, from int) int {
+	same := func(f *Field) bool { return f.ID == id && (id != Other || strings.EqualFold(f.Name, name)) }
+	for from < len(h.fields) && !same(&h.fields[from]) {
+		from++
+	}
+	if from == len(h.fields) {
+		return 0
+	}
 	out := h.fields[:from]
-	for i := from; i < len(h.fields); i++ {
-		f := &h.fields[i]
-		if f.ID == id && (id != Other || strings.EqualFold(f.Name, name)) {
-			continue
+	for i := from + 1; i < len(h.fields); i++ {
+		if f := &h.fields[i]; !same(f) {
+			out = append(out, *f)
 		}
-		out = append(out, *f)
 	}
 	n := len(h.fields) - len(out)
 	clear(h.fields[len(out):])
