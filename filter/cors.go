@@ -250,7 +250,7 @@ func sameOrigin(r *message.Request, origin string) bool {
 
 func isCORSField(f *message.Field) bool {
 	const prefix = "access-control-"
-	return len(f.Name) > len(prefix) && strings.EqualFold(f.Name[:len(prefix)], prefix)
+	return len(f.Name) > len(prefix) && f.Name[0]|0x20 == 'a' && strings.EqualFold(f.Name[:len(prefix)], prefix)
 }
 
 func (w *corsRules) answerOrigin(origin string) string {

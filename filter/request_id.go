@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"encoding/hex"
 	"math/rand/v2"
 	"time"
 
@@ -24,8 +23,11 @@ func (*RequestID) Filter(env Env) (Filter, error) {
 				}
 			}
 			if id == "" {
-				b := r.X.Scratch(36)
-				id = message.View(appendUUIDv7(b, env.Now(), rand.Uint64(), rand.Uint64())) //nolint:gosec // an identifier, not a secret
+				at := r.X.Began // asking the clock costs more than all the rest
+				if at.IsZero() {
+					at = env.Now()
+				}
+				id = message.View(appendUUIDv7(r.X.Scratch(36), at, rand.Uint64(), rand.Uint64())) //nolint:gosec // an identifier, not a secret
 			}
 			r.Header.SetID(message.XRequestID, id)
 			r.X.RequestID = id // Render puts it on an error's answer
@@ -64,12 +66,12 @@ func appendUUIDv7(dst []byte, now time.Time, a, b uint64) []byte {
 		u[8+i] = byte(b >> (56 - 8*i))
 	}
 	u[8] = u[8]&0x3F | 0x80
-	for i, from := range [5]int{0, 4, 6, 8, 10} {
-		if i > 0 {
+	const digits = "0123456789abcdef"
+	for i, c := range u {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
 			dst = append(dst, '-')
 		}
-		to := [5]int{4, 6, 8, 10, 16}[i]
-		dst = hex.AppendEncode(dst, u[from:to])
+		dst = append(dst, digits[c>>4], digits[c&15])
 	}
 	return dst
 }
