@@ -33,6 +33,7 @@ type socket struct {
 	port   uint16
 	ln     net.Listener
 	packet net.PacketConn // for HTTP/3, else nil
+	quic   *h3Socket      // on packet, once it is open
 	door   atomic.Pointer[door]
 	closed atomic.Bool
 }
@@ -142,9 +143,30 @@ func (k *socket) setPacket(packet net.PacketConn, wanted bool) {
 	case packet != nil:
 		k.packet = packet
 	case !wanted && k.packet != nil:
-		old := k.packet
-		time.AfterFunc(drainTime, func() { _ = old.Close() })
-		k.packet = nil
+		k.shutPacket()
+		k.packet, k.quic = nil, nil
+	}
+}
+
+// shutPacket takes no more connections of HTTP/3 and gives those that are there
+// time to end.
+func (k *socket) shutPacket() {
+	if k.packet == nil {
+		return
+	}
+	old, quic := k.packet, k.quic
+	if quic != nil {
+		_ = quic.listener.Close()
+	}
+	time.AfterFunc(drainTime, func() { closePacket(old, quic) })
+}
+
+func closePacket(packet net.PacketConn, quic *h3Socket) {
+	if quic != nil {
+		quic.close()
+	}
+	if packet != nil {
+		_ = packet.Close()
 	}
 }
 
@@ -176,7 +198,7 @@ func (s *Server) retireEngines(e *engines) {
 // refit gives the door the engine for f: the present one when what the engine
 // depends on is unchanged, else a new one while the old one drains.
 func (d *door) refit(f *front) {
-	key := fmt.Sprintf("%+v|%v|%v|%p", f.cfg.Limits, f.cfg.H2C, f.cfg.HTTP2, f.tls)
+	key := fmt.Sprintf("%+v|%v|%v|%v|%p", f.cfg.Limits, f.cfg.H2C, f.cfg.HTTP2, f.cfg.HTTP3, f.tls)
 	if e := d.engine.Load(); e != nil && e.key == key {
 		e.front.Store(f)
 		return
@@ -200,10 +222,11 @@ func (d *door) refit(f *front) {
 			e.h2.serveConn(c, connInfo{listener: info.Listener, port: info.Port, peer: info.Peer, scheme: info.Scheme})
 		}
 	}
-	old := d.engine.Swap(e)
 	if d.socket.packet != nil {
-		d.startH3(e, f)
+		e.h3 = newH3(d, e)
 	}
+	old := d.engine.Swap(e)
+	d.startH3(e)
 	if old != nil {
 		d.s.retireEngines(old)
 	}
@@ -290,17 +313,13 @@ func (k *socket) shut() {
 		return
 	}
 	_ = k.ln.Close()
-	if k.packet != nil {
-		time.AfterFunc(drainTime, func() { _ = k.packet.Close() })
-	}
+	k.shutPacket()
 }
 
 func (k *socket) close() {
 	k.closed.Store(true)
 	_ = k.ln.Close()
-	if k.packet != nil {
-		_ = k.packet.Close()
-	}
+	closePacket(k.packet, k.quic)
 }
 
 // drain waits for the door's connections to end; ctx's end cuts them.
@@ -310,23 +329,16 @@ func (d *door) drain(ctx context.Context) error {
 		return nil
 	}
 	err := e.drain(ctx)
-	if d.socket.packet != nil {
-		_ = d.socket.packet.Close()
-	}
+	closePacket(d.socket.packet, d.socket.quic)
 	return err
 }
 
 func (e *engines) drain(ctx context.Context) error {
-	others := make(chan error, 1)
-	go func() {
-		err := e.h2.drain(ctx)
-		if e.h3 != nil {
-			err = errors.Join(err, e.h3.drain(ctx))
-		}
-		others <- err
-	}()
+	h2, h3 := make(chan error, 1), make(chan error, 1)
+	go func() { h2 <- e.h2.drain(ctx) }()
+	go func() { h3 <- e.h3.drain(ctx) }()
 	err := e.h1.Drain(ctx)
-	err = errors.Join(err, <-others)
+	err = errors.Join(err, <-h2, <-h3)
 	if err != nil {
 		e.h1.CloseAll()
 		if !strings.Contains(err.Error(), "deadline") {

@@ -206,12 +206,15 @@ func (s *Server) accept(k *socket) {
 
 // engine is the protocol machinery behind a door for one configuration of it.
 type engine struct {
-	front atomic.Pointer[front]
-	h1    *http1.Server
-	key   string
+	front  atomic.Pointer[front]
+	h1     *http1.Server
+	altSvc atomic.Value // string: what Alt-Svc says, "" while HTTP/3 is not served
+	key    string
 }
 
 // handle answers a request with the Runtime that serves now.
 func (e *engine) handle(r *message.Request) *message.Response {
-	return e.front.Load().answer(r)
+	p := e.front.Load().answer(r)
+	e.announce(r, p)
+	return p
 }
