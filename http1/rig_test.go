@@ -107,8 +107,11 @@ func (g *rig) start(front, back net.Listener) {
 	g.srv = &Server{
 		Watch: g.watch,
 		Handler: func(r *message.Request) *message.Response {
-			if g.handle != nil {
-				return g.handle(r)
+			g.mu.Lock()
+			handle := g.handle
+			g.mu.Unlock()
+			if handle != nil {
+				return handle(r)
 			}
 			return g.forward(r)
 		},
@@ -545,3 +548,5 @@ func (r *row) play(t *testing.T, g *rig, step int) {
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
+
+func newReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }
