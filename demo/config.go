@@ -17,7 +17,7 @@ func Config(s Site) []byte {
 listen:
   public: { address: %s }
 admin: { address: %s }
-log: { level: warn, access: %s }
+log: { level: info, access: %s }
 
 services:
 `, hostOf(s.Gateway), hostOf(s.Admin), quoted(s.Access))

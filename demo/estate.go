@@ -28,13 +28,15 @@ type Estate struct {
 	// does.
 	Service func(o Options) *exec.Cmd
 	Gateway func(file string) *exec.Cmd
-	// Healthy is told of each part once it answers, Ended of one that ended while
-	// it should run; the error holds its last log lines. They are called one at a
-	// time; nil means nobody listens.
+	// Healthy is told of each part once it answers, Said of each line that one
+	// logs while all run, Ended of one that ended while it should run; the error
+	// holds its last log lines. They are called one at a time; nil means nobody
+	// listens.
 	Healthy func(p Part)
+	Said    func(name, line string)
 	Ended   func(name string, err error)
 
-	mu sync.Mutex // Healthy, Ended
+	mu sync.Mutex // Healthy, Said, Ended
 }
 
 // Part is one running process.
@@ -188,17 +190,26 @@ func (r *run) tell(p Part) {
 	}
 }
 
-// watch tells when a process ends before it should.
+// watch tells what a process logs, and when it ends before it should.
 func (r *run) watch(ctx context.Context, p *process) {
+	p.log.listen(func(line string) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.Said != nil {
+			r.Said(p.name, line)
+		}
+	})
+	defer p.log.listen(nil)
 	select {
 	case <-ctx.Done():
 		return
 	case <-p.done:
 	}
+	why := p.ended()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.Ended != nil {
-		r.Ended(p.name, p.ended())
+		r.Ended(p.name, why)
 	}
 }
 

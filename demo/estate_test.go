@@ -130,6 +130,28 @@ func TestTailKeepsTheLast(t *testing.T) {
 	}
 }
 
+func TestTailPassesLinesOn(t *testing.T) {
+	t.Parallel()
+	var log tail
+	var got []string
+	write := func(s string) {
+		if n, err := log.Write([]byte(s)); n != len(s) || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+	}
+	write("before\n")
+	log.listen(func(line string) { got = append(got, line) })
+	write("one\ntw")
+	write("o\n")
+	write(strings.Repeat("x", tailBytes+1)) // no line is that long
+	write("three\n")
+	log.listen(nil)
+	write("after\n")
+	if want := []string{"one", "two", "three"}; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestFreePort(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())

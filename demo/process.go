@@ -140,10 +140,20 @@ func (p *process) stop() error {
 	return errors.Join(fmt.Errorf("%s did not end within %s and was killed", p.name, stopTime), err)
 }
 
-// tail keeps the last lines of what is written to it.
+// tail keeps the last lines of what is written to it, and passes lines on while
+// somebody listens.
 type tail struct {
-	mu  sync.Mutex
-	buf []byte
+	mu   sync.Mutex
+	buf  []byte
+	part []byte            // a line that has not ended yet
+	tell func(line string) // nil while nobody listens
+}
+
+// listen passes every line from now on to tell, until tell is nil.
+func (t *tail) listen(tell func(line string)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.tell, t.part = tell, nil
 }
 
 const (
@@ -157,6 +167,21 @@ func (t *tail) Write(b []byte) (int, error) {
 	t.buf = append(t.buf, b...)
 	if over := len(t.buf) - tailBytes; over > 0 {
 		t.buf = append(t.buf[:0], t.buf[over:]...)
+	}
+	if t.tell == nil {
+		return len(b), nil
+	}
+	t.part = append(t.part, b...)
+	for {
+		line, rest, whole := bytes.Cut(t.part, []byte{'\n'})
+		if !whole {
+			break
+		}
+		t.tell(string(line))
+		t.part = rest
+	}
+	if len(t.part) > tailBytes { // that is no line
+		t.part = nil
 	}
 	return len(b), nil
 }

@@ -91,7 +91,7 @@ func (c *demoCommand) Run() error {
 	if c.Data == "" {
 		defer func() { _ = os.RemoveAll(estate.Dir) }()
 	}
-	estate.Healthy = show.healthy
+	estate.Healthy, estate.Said = show.healthy, show.said
 	estate.Ended = func(name string, err error) {
 		show.event(err.Error())
 		if name == "gateway" {

@@ -121,6 +121,14 @@ func (s *screen) event(text string) {
 	s.print(line)
 }
 
+// said shows a line that a process logged, without the time and the level.
+func (s *screen) said(name, line string) {
+	if _, rest, ok := strings.Cut(line, " msg="); ok && strings.HasPrefix(line, "time=") {
+		line = rest
+	}
+	s.print("  " + s.in(cyan, name) + "  " + line)
+}
+
 // healthy shows how the start goes.
 func (s *screen) healthy(p demo.Part) {
 	s.started = append(s.started, s.in(green, "✓")+" "+p.Name)

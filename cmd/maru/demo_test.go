@@ -67,16 +67,32 @@ func TestDemoOnceAsJSON(t *testing.T) {
 type running struct {
 	cmd  *exec.Cmd
 	out  string // what it showed until it was up
-	rest *bytes.Buffer
 	end  func() error
 	pids []int
+
+	mu   sync.Mutex
+	rest bytes.Buffer
+}
+
+// Write takes what the demo shows after it was up.
+func (r *running) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.rest.Write(b)
+}
+
+// said is what it showed since.
+func (r *running) said() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.rest.String()
 }
 
 // startDemo starts a demo and waits until it is up.
 func startDemo(t *testing.T, args ...string) *running {
 	t.Helper()
 	cmd := maru(t, append([]string{"demo", "--port", "0", "--admin-port", "0"}, args...)...)
-	r := &running{cmd: cmd, rest: new(bytes.Buffer)}
+	r := &running{cmd: cmd}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +122,7 @@ func startDemo(t *testing.T, args ...string) *running {
 		t.Fatalf("%d processes in\n%s", len(r.pids), r.out)
 	}
 	var rest sync.WaitGroup
-	rest.Go(func() { _, _ = io.Copy(r.rest, lines) })
+	rest.Go(func() { _, _ = io.Copy(r, lines) })
 	r.end = sync.OnceValue(func() error {
 		rest.Wait()
 		return cmd.Wait()
@@ -137,19 +153,25 @@ func alive(pid int) bool {
 	return err != nil || !bytes.Contains(stat, []byte(") Z "))
 }
 
+// waitFor waits until something holds.
+func waitFor(t *testing.T, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not come true")
+		}
+		<-tick.C
+	}
+}
+
 // gone waits until none of the processes is alive.
 func gone(t *testing.T, pids []int) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
 	for _, pid := range pids {
-		for alive(pid) {
-			if time.Now().After(deadline) {
-				t.Fatalf("process %d is still there", pid)
-			}
-			<-tick.C
-		}
+		waitFor(t, func() bool { return !alive(pid) })
 	}
 }
 
@@ -167,7 +189,7 @@ func TestDemoStopsOnInterrupt(t *testing.T) {
 		t.Errorf("it ended with %v", err)
 	}
 	gone(t, r.pids)
-	if got := r.rest.String(); !strings.Contains(got, "stopping after") || !strings.Contains(got, " 0 errors") {
+	if got := r.said(); !strings.Contains(got, "stopping after") || !strings.Contains(got, " 0 errors") {
 		t.Errorf("its last words are %q", got)
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
@@ -217,9 +239,43 @@ func TestDemoGoesOnWithoutAnInstance(t *testing.T) {
 	if err := r.end(); err != nil {
 		t.Error(err)
 	}
-	if want := fmt.Sprintf("restaurant-2 (pid %d) ended: signal: killed", pid); !strings.Contains(r.rest.String(), want) {
-		t.Errorf("no %q in %q", want, r.rest)
+	if want := fmt.Sprintf("restaurant-2 (pid %d) ended: signal: killed", pid); !strings.Contains(r.said(), want) {
+		t.Errorf("no %q in %q", want, r.said())
 	}
+}
+
+// A change of the gateway's file goes live or is refused, and either is shown.
+func TestDemoShowsReloads(t *testing.T) {
+	t.Parallel()
+	r := startDemo(t, "--load", "0")
+	file, base := r.word(t, "files"), r.word(t, "\n  gateway")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range [][2]string{
+		{"strip: 1", "strop: 1"},
+		{`{"welcome": "maru demo"`, `{"welcome": "changed"`},
+	} {
+		next := bytes.Replace(text, []byte(change[0]), []byte(change[1]), 1)
+		if err := os.WriteFile(file, next, 0o644); err != nil { //nolint:gosec // as it was
+			t.Fatal(err)
+		}
+		if change[1] == "strop: 1" {
+			waitFor(t, func() bool { return strings.Contains(r.said(), "no filter is called") })
+			continue
+		}
+		waitFor(t, func() bool {
+			res, err := http.Get(base + "/") //nolint:noctx // a test's own
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = res.Body.Close() }()
+			body, err := io.ReadAll(res.Body)
+			return err == nil && strings.Contains(string(body), "changed")
+		})
+	}
+	waitFor(t, func() bool { return strings.Contains(r.said(), "configuration live") })
 }
 
 // The lines to try are run as they are shown.
