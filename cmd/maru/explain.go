@@ -22,7 +22,7 @@ import (
 
 // source is where explain and routes look: a file, or a running maru.
 type source struct {
-	Config    string `short:"c" help:"Configuration file." default:"maru.yaml" placeholder:"FILE" xor:"source"`
+	Config    string `short:"c" help:"Configuration file (default: maru.yaml)." placeholder:"FILE" xor:"source"`
 	Admin     string `help:"Ask a running maru by its admin API instead of reading a file." placeholder:"URL" xor:"source"`
 	TokenFile string `name:"token-file" help:"File with the admin API's token." placeholder:"FILE"`
 	JSON      bool   `name:"json" help:"Write JSON."`
@@ -108,7 +108,11 @@ func (s *source) writer() io.Writer {
 
 // build loads and builds the file, and starts nothing.
 func (s *source) build() (*edge.Runtime, func(string) string, error) {
-	file, findings := config.Load(s.Config)
+	name := s.Config
+	if name == "" {
+		name = "maru.yaml"
+	}
+	file, findings := config.Load(name)
 	var rt *edge.Runtime
 	if errs, _ := diag.Count(findings); errs == 0 {
 		var err error
