@@ -424,7 +424,7 @@ func (p *puzzle) client(e *Example) answer {
 		}
 	}
 	shares := p.clientShares()
-	if candidates == nil && !shares {
+	if candidates == nil && !shares && p.avoided(dimClient) == nil {
 		return yes
 	}
 	candidates = append(candidates, netip.IPv4Unspecified().Next(), netip.IPv6Unspecified())
