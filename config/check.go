@@ -62,13 +62,13 @@ func (c Checker) Check(file *File, loaded []diag.Finding) []diag.Finding {
 	w.matches()
 	w.listeners()
 	w.order()
-	w.loops()
 	w.settings()
 	w.files()
 	w.built(build(file))
 	w.warnings()
 	if errs, _ := diag.Count(loaded); errs == 0 && !w.faulty() {
 		w.unused() // else a service may only seem so
+		w.prove()
 	}
 	return tidy(append(slices.Clone(loaded), unexplained(w.found, loaded)...))
 }

@@ -140,6 +140,18 @@ func (b *builder) routes() {
 	b.rt.table, b.rt.rules = table, rules
 }
 
+// NameAt is the name of the route at place i of the list.
+func (rc *RouteConfig) NameAt(i int) string {
+	switch {
+	case rc.Name != "":
+		return rc.Name
+	case rc.To != "":
+		return fmt.Sprintf("%s#%d", rc.To, i+1)
+	default:
+		return fmt.Sprintf("route#%d", i+1)
+	}
+}
+
 // encodedOf is what happens to paths with further readings: refused where a
 // filter decides by the path, unless the route says otherwise (gateway §3.2).
 func encodedOf(rc *RouteConfig, words []string) route.Encoded {
@@ -150,14 +162,7 @@ func encodedOf(rc *RouteConfig, words []string) route.Encoded {
 }
 
 func (b *builder) entry(i int, path string, rc *RouteConfig, global []filter.Filter) *entry {
-	e := &entry{name: rc.Name, timeout: defaultTimeout, stream: rc.Stream, service: rc.To}
-	if e.name == "" {
-		to := rc.To
-		if to == "" {
-			to = "route"
-		}
-		e.name = fmt.Sprintf("%s#%d", to, i+1)
-	}
+	e := &entry{name: rc.NameAt(i), timeout: defaultTimeout, stream: rc.Stream, service: rc.To}
 	if rc.Timeout != nil {
 		e.timeout = *rc.Timeout
 		if e.timeout < 0 || e.timeout > 0 && e.timeout < time.Millisecond {

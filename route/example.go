@@ -49,8 +49,9 @@ func (e *Example) String() string {
 	return b.String()
 }
 
-// fill makes r this request.
-func (e *Example) fill(r *message.Request) {
+// Fill makes r this request. What the example leaves open is set too, but for the
+// listener: a client is always there.
+func (e *Example) Fill(r *message.Request) {
 	r.Reset()
 	r.Method, r.Scheme, r.Host, r.Authority = e.Method, e.Scheme, e.Host, e.Host
 	r.Path, r.RawPath, r.Query, r.HasQuery = e.Path, e.Path, e.Query, e.Query != ""
@@ -59,6 +60,9 @@ func (e *Example) fill(r *message.Request) {
 		r.Header.Append(message.Field{Name: f.Name, Value: f.Value, ID: message.NameID(f.Name)})
 	}
 	r.X.Client, r.X.Listener, r.X.Began = e.Client, e.Listener, e.At
+	if !r.X.Client.IsValid() {
+		r.X.Client = netip.IPv4Unspecified().Next()
+	}
 }
 
 // encodeQuery writes one parameter.

@@ -1,7 +1,6 @@
 package route
 
 import (
-	"net/netip"
 	"slices"
 	"time"
 
@@ -43,12 +42,8 @@ const (
 // one, the next must get past that one too. A route is listed only when there
 // provably is no such request; one for which the search gives up is not. The
 // cost is one search for a route that nothing hides.
-func (p *Prover) Dead(t interface{ table() *core }) []Proof {
-	c := t.table()
-	now := p.Now
-	if now.IsZero() {
-		now = time.Now()
-	}
+func (t *Table[T]) Dead(p Prover) []Proof {
+	c := &t.core
 	var out []Proof
 	done := make([]bool, len(c.compiled))
 	entries := c.byRule()
@@ -58,14 +53,55 @@ func (p *Prover) Dead(t interface{ table() *core }) []Proof {
 			continue // a later member of a group: what holds for the first holds for it
 		}
 		done[rule] = true
-		if proof := p.dead(c, rule, own, now); proof != nil {
+		if proof := p.dead(c, rule, own); proof != nil {
 			out = append(out, *proof)
 		}
 	}
 	return out
 }
 
-func (t *Table[T]) table() *core { return &t.core }
+// Reach gives a request that a route takes, as the real matcher says; nil when
+// there is none or none was found.
+func (t *Table[T]) Reach(p Prover, rule int) *Example {
+	c := &t.core
+	for i := range c.index.entries {
+		e := &c.index.entries[i]
+		if int(e.source) != rule && !slices.Contains(e.members, int32(rule)) { //nolint:gosec // at most MaxRoutes
+			continue
+		}
+		h := p.hunt(c, int32(i)) //nolint:gosec // at most maxEntries
+		if ex, got := h.run(); got == yes {
+			return ex
+		}
+	}
+	return nil
+}
+
+// Members lists the routes that share their traffic with a route by weight,
+// itself included; nil when it has no weight.
+func (t *Table[T]) Members(rule int) []int {
+	for i := range t.index.entries {
+		if list := t.index.entries[i].members; slices.Contains(list, int32(rule)) { //nolint:gosec // at most MaxRoutes
+			out := make([]int, len(list))
+			for k, m := range list {
+				out[k] = int(m)
+			}
+			return out
+		}
+	}
+	return nil
+}
+
+// hunt makes the search for one entry.
+func (p *Prover) hunt(c *core, e int32) hunt {
+	now := p.Now
+	if now.IsZero() {
+		now = time.Now()
+	}
+	return hunt{core: c, own: e, puzzle: puzzle{
+		take: []corner{{c.index.entries[e].rule, c.index.entries[e].host}}, listeners: p.Listeners, now: now,
+	}}
+}
 
 // byRule lists the entries of each rule.
 func (c *core) byRule() [][]int32 {
@@ -78,13 +114,11 @@ func (c *core) byRule() [][]int32 {
 }
 
 // dead judges one rule: it is alive when one of its hosts gets a request.
-func (p *Prover) dead(c *core, rule int, own []int32, now time.Time) *Proof {
+func (p *Prover) dead(c *core, rule int, own []int32) *Proof {
 	proof := &Proof{Rule: rule}
 	for _, e := range own {
-		h := hunt{core: c, own: e, puzzle: puzzle{
-			take: []corner{{c.index.entries[e].rule, c.index.entries[e].host}}, listeners: p.Listeners, now: now,
-		}}
-		if got := h.run(); got != no {
+		h := p.hunt(c, e)
+		if _, got := h.run(); got != no {
 			return nil
 		}
 		for _, w := range h.winners {
@@ -114,8 +148,8 @@ type hunt struct {
 	ways    int
 }
 
-// run gives yes when a request reaches the entry, no when none can.
-func (h *hunt) run() answer {
+// run gives yes and a request when it reaches the entry, no when none can.
+func (h *hunt) run() (*Example, answer) {
 	for range maxRounds {
 		h.ways = 0
 		ex, got := h.around(0)
@@ -123,35 +157,32 @@ func (h *hunt) run() answer {
 			if h.example == nil && got == no {
 				_, _, h.blame = h.solve()
 			}
-			return got
+			return nil, got
 		}
 		winner, fits := h.send(ex)
 		switch {
 		case !fits:
-			return unknown // the solver was wrong about a condition
+			return nil, unknown // the solver was wrong about a condition
 		case winner == h.own:
-			return yes
+			return ex, yes
 		case winner == noEntry || slices.Contains(h.winners, winner):
-			return unknown
+			return nil, unknown
 		}
 		if h.example == nil {
 			h.example = ex
 		}
 		h.winners = append(h.winners, winner)
 	}
-	return unknown
+	return nil, unknown
 }
 
 // send runs a request through the matcher, and tells whether it fits the entry.
 func (h *hunt) send(ex *Example) (winner int32, fits bool) {
 	r := message.NewRequest()
 	defer r.Release()
-	ex.fill(r)
+	ex.Fill(r)
 	if r.X.Began.IsZero() {
 		r.X.Began = h.now
-	}
-	if !r.X.Client.IsValid() {
-		r.X.Client = netip.IPv4Unspecified().Next()
 	}
 	if r.X.Listener == "" && len(h.listeners) > 0 {
 		r.X.Listener = h.listeners[0]

@@ -83,7 +83,7 @@ func TestDeadRoutes(t *testing.T) {
 	} {
 		tab := table(t, rules(t, test.rules...))
 		p := Prover{Listeners: []string{"public", "private"}, Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-		got := p.Dead(tab)
+		got := tab.Dead(p)
 		if test.dead < 0 {
 			if len(got) != 0 {
 				t.Errorf("%s: %+v", test.name, got)
@@ -120,8 +120,7 @@ func TestDeadRoutesGetNoRandomRequest(t *testing.T) {
 		}
 		c := build(t, matches)
 		is := make(map[int32]Proof)
-		p := Prover{}
-		for _, proof := range p.Dead(&Table[int]{core: *c}) {
+		for _, proof := range (&Table[int]{core: *c}).Dead(Prover{}) {
 			is[int32(proof.Rule)] = proof
 			dead++
 		}
@@ -142,7 +141,7 @@ func TestDeadRoutesGetNoRandomRequest(t *testing.T) {
 func TestProvingManyRoutesIsFast(t *testing.T) {
 	tab := table(t, many(10_000))
 	began := time.Now()
-	if got := new(Prover).Dead(tab); len(got) > 0 {
+	if got := tab.Dead(Prover{}); len(got) > 0 {
 		t.Errorf("%+v", got[0])
 	}
 	t.Log(fmt.Sprint(time.Since(began)))

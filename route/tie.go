@@ -224,7 +224,7 @@ func disjoint(a, b *rule) bool {
 func (e *Example) takenBy(x *entry) bool {
 	r := message.NewRequest()
 	defer r.Release()
-	e.fill(r)
+	e.Fill(r)
 	return x.host.takes(r.Host) && x.rule.path.matches(r.Path) &&
 		x.rule.methods.has(methodBit(r.Method), r.Method) && x.rule.takes(r)
 }
