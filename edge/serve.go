@@ -30,7 +30,9 @@ func (f *front) answer(r *message.Request) *message.Response {
 // render turns an error into the client's answer and remembers the cause for the log.
 func (f *front) render(r *message.Request, err error) *message.Response {
 	if ref, ok := errors.AsType[*http1.Refusal](err); ok {
-		err = problem.Wrap(err, ref.Status, ref.Reason, ref.Detail())
+		p := problem.Wrap(err, ref.Status, ref.Reason, ref.Detail())
+		p.Close = ref.Status < 500 // RFC 9112 §9.6: what the client sent is at fault, and what follows it
+		err = p
 	}
 	if errors.Is(err, message.ErrClientGone) {
 		err = problem.Wrap(err, 499, "client_gone", "the client left")
