@@ -31,7 +31,7 @@ func (f *front) answer(r *message.Request) *message.Response {
 func (f *front) render(r *message.Request, err error) *message.Response {
 	if ref, ok := errors.AsType[*http1.Refusal](err); ok {
 		p := problem.Wrap(err, ref.Status, ref.Reason, ref.Detail())
-		p.Close = ref.Status < 500 // RFC 9112 §9.6: what the client sent is at fault, and what follows it
+		p.Close = ref.Status < 500 && r.HasBody() // where the next request begins may not be known
 		err = p
 	}
 	if errors.Is(err, message.ErrClientGone) {
