@@ -154,7 +154,7 @@ func (w *whole) references() {
 	names := w.services()
 	if len(names) == 0 && w.file.Source.has("services") {
 		for i := range w.file.Routes { // the services could not be read
-			w.told = append(w.told, fmt.Sprintf("routes[%d].to", i))
+			w.told = append(w.told, diag.Index("routes", i)+".to")
 		}
 		return
 	}
@@ -163,7 +163,7 @@ func (w *whole) references() {
 		if _, ok := w.file.Services[to]; to == "" || ok {
 			continue
 		}
-		e := diag.At(fmt.Sprintf("routes[%d].to", i), "there is no service %q", to).WithCode("reference")
+		e := diag.At(diag.Index("routes", i)+".to", "there is no service %q", to).WithCode("reference")
 		if len(names) == 0 {
 			e.WithFix("write it: services: {%s: http://127.0.0.1:9000}", to)
 		} else {
@@ -177,13 +177,13 @@ func (w *whole) references() {
 // be meant, and those for listeners that there are not.
 func (w *whole) matches() {
 	for i := range w.file.Routes {
-		path := fmt.Sprintf("routes[%d]", i)
-		if w.file.Source.has(path) && !w.file.Source.has(path+".match") {
+		path := diag.Index("routes", i)
+		if w.file.Routes[i].Match.Path == "" && w.file.Source.has(path) && !w.file.Source.has(path+".match") {
 			w.add(diag.At(path, "the route has no match").WithFix("add match: PATH, or match: /{rest...} for every request"))
 		}
 		for j, name := range w.file.Routes[i].Match.Listener {
 			if _, ok := w.file.Listen[name]; !ok {
-				w.add(diag.At(fmt.Sprintf("%s.match.listener[%d]", path, j), "there is no listener %q", name).WithCode("reference").
+				w.add(diag.At(diag.Index(path+".match.listener", j), "there is no listener %q", name).WithCode("reference").
 					WithFix("%s", meant(name, slices.Collect(maps.Keys(w.file.Listen)))))
 			}
 		}

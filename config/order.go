@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -18,7 +17,7 @@ type placed struct {
 func placedOf(path string, list []filter.Named) []placed {
 	out := make([]placed, 0, len(list))
 	for i, n := range list {
-		out = append(out, placed{word: n.Word, path: fmt.Sprintf("%s[%d]", path, i)})
+		out = append(out, placed{word: n.Word, path: diag.Index(path, i)})
 	}
 	return out
 }
@@ -78,7 +77,10 @@ func (w *whole) order() {
 	seen := make(map[[2]string]bool)
 	for i := range f.Routes {
 		r := &f.Routes[i]
-		own := placedOf(fmt.Sprintf("routes[%d].filters", i), r.Filters)
+		if plain := len(r.Filters) == 0 && len(f.Services[r.To].Filters) == 0; plain && i > 0 {
+			continue // its way is that of the first one, or shorter
+		}
+		own := placedOf(diag.Index("routes", i)+".filters", r.Filters)
 		service := placedOf("services."+r.To+".filters", f.Services[r.To].Filters)
 		for _, front := range fronts {
 			w.chain(slices.Concat(front, global, own, service), seen)

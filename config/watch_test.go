@@ -14,7 +14,7 @@ func watched(t *testing.T, path string) (changes chan string) {
 	changes = make(chan string, 100)
 	ready, done := make(chan struct{}), make(chan error, 1)
 	ctx, stop := context.WithCancel(t.Context())
-	w := watcher{settle: 20 * time.Millisecond, lookAgain: time.Hour, ready: func() { close(ready) }}
+	w := watcher{quiet: 5 * time.Millisecond, settle: 20 * time.Millisecond, lookAgain: time.Hour, ready: func() { close(ready) }}
 	go func() {
 		done <- w.run(ctx, path, func() {
 			text, err := os.ReadFile(path)

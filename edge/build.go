@@ -129,7 +129,7 @@ func (b *builder) routes() {
 	rules := make([]route.Rule[*entry], len(b.rt.Config.Routes))
 	for i := range b.rt.Config.Routes {
 		rc := &b.rt.Config.Routes[i]
-		path := fmt.Sprintf("routes[%d]", i)
+		path := diag.Index("routes", i)
 		e := b.entry(i, path, rc, global)
 		rules[i] = route.Rule[*entry]{
 			Match: rc.Match, Name: e.name, Encoded: encodedOf(rc, e.words), Value: e,
@@ -220,7 +220,9 @@ func (b *builder) filters(path, owner string, list []filter.Named) ([]filter.Fil
 	words := make([]string, 0, len(list))
 	for i, n := range list {
 		f, err := n.Config.Filter(b.env(owner))
-		b.fault(fmt.Sprintf("%s[%d].%s", path, i, n.Word), err)
+		if err != nil {
+			b.fault(diag.Index(path, i)+"."+n.Word, err)
+		}
 		if f != nil {
 			out = append(out, f)
 		}

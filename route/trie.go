@@ -90,7 +90,7 @@ func newIndex(entries []entry) *index {
 		}
 		return x.rule.path.compareShape(y.rule.path)
 	})
-	ix.nodes = make([]node, 0, len(entries)+len(entries)/4+8)
+	ix.nodes = make([]node, 0, 2*len(entries)+len(entries)/4+8)
 	ix.list = make([]int32, 0, len(entries))
 	for from := 0; from < len(order); {
 		to := from + 1

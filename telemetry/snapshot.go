@@ -74,10 +74,20 @@ func labelled(t *table[counter]) []Labelled {
 }
 
 func (r *route) counts() RouteCounts {
-	out := RouteCounts{Sent: r.sent.sum(), Received: r.received.sum()}
+	out := RouteCounts{}
+	if c := r.sent.Load(); c != nil {
+		out.Sent = c.sum()
+	}
+	if c := r.received.Load(); c != nil {
+		out.Received = c.sum()
+	}
 	for m := range r.requests {
-		for class := range r.requests[m] {
-			if c := r.requests[m][class].Load(); c != nil {
+		method := r.requests[m].Load()
+		if method == nil {
+			continue
+		}
+		for class := range method {
+			if c := method[class].Load(); c != nil {
 				out.Requests = append(out.Requests, MethodCount{Methods[m], Classes[class], c.sum()})
 			}
 		}

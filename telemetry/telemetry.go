@@ -13,6 +13,7 @@ package telemetry
 
 import (
 	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,11 +62,24 @@ var Classes = [...]string{"1xx", "2xx", "3xx", "4xx", "5xx"} //nolint:gochecknog
 
 func classNumber(status int) int { return min(max(status/100-1, 0), len(Classes)-1) }
 
-// route holds what is counted per route.
+// route holds what is counted per route. Counters are made at first use: of
+// 10,000 routes most get few kinds of requests.
 type route struct {
-	requests [len(Methods)][len(Classes)]atomic.Pointer[counter]
-	sent     counter
-	received counter
+	requests [len(Methods)]atomic.Pointer[byClass]
+	sent     atomic.Pointer[counter]
+	received atomic.Pointer[counter]
+}
+
+// byClass are the counters of one method.
+type byClass [len(Classes)]atomic.Pointer[counter]
+
+// made gives what p points to, made at first use.
+func made[T any](p *atomic.Pointer[T]) *T {
+	if v := p.Load(); v != nil {
+		return v
+	}
+	p.CompareAndSwap(nil, new(T))
+	return p.Load()
 }
 
 // service holds what is counted per service.
@@ -132,43 +146,85 @@ type Recorder struct {
 	filters  table[counter] // "filter\x00route\x00reason"
 }
 
-// Declare makes the series of a route before its first request, so that a
-// table with thousands of routes is not copied once for each.
+// Declare names the routes and services that there are from now on. Their series
+// are there before the first request, so that a table with thousands of routes
+// is not copied once for each; the series of others end, so that a configuration
+// that changes a million times takes no more memory than one that never did.
 func (t *Recorder) Declare(routes, services []string) {
-	declare(&t.routes, routes)
-	declare(&t.services, services)
+	t.routes.declare(routes)
+	t.services.declare(services)
+	t.filters.keep(func(key string) bool {
+		owner := strings.Split(key, "\x00")
+		// "global", "listener:public" and "service:reward" are few.
+		return len(owner) < 2 || t.routes.has(owner[1]) || owner[1] == "global" || strings.Contains(owner[1], ":")
+	})
 }
 
-func declare[T any](t *table[T], names []string) {
+// declare makes the table hold exactly names, and what stands for no name or too many.
+func (t *table[T]) declare(names []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	next := make(map[string]*T, len(names))
-	maps.Copy(next, t.all())
+	old := t.all()
+	have := 0
 	for _, n := range names {
-		if next[n] == nil && len(next) < MaxSeries {
+		if old[n] != nil {
+			have++
+		}
+	}
+	for _, n := range [...]string{"", Overflow} {
+		if old[n] != nil {
+			have++
+		}
+	}
+	if have == len(old) && len(names) <= have {
+		return // the usual change leaves the names alone
+	}
+	next := make(map[string]*T, len(names)+2)
+	for _, n := range [...]string{"", Overflow} {
+		if v := old[n]; v != nil {
+			next[n] = v
+		}
+	}
+	for _, n := range names {
+		switch v := old[n]; {
+		case v != nil:
+			next[n] = v
+		case len(next) < MaxSeries:
 			next[n] = new(T)
 		}
 	}
 	t.m.Store(&next)
 }
 
+// keep drops the names that are not wanted.
+func (t *table[T]) keep(wanted func(name string) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old := t.all()
+	next := make(map[string]*T, len(old))
+	for name, v := range old {
+		if wanted(name) {
+			next[name] = v
+		}
+	}
+	if len(next) < len(old) {
+		t.m.Store(&next)
+	}
+}
+
+func (t *table[T]) has(name string) bool { return t.all()[name] != nil }
+
 // Done records a finished exchange. p may be a tunnel's 101.
 func (t *Recorder) Done(r *message.Request, p *message.Response, err error) {
 	x := &r.X
 	class := classNumber(p.Status)
 	rt := t.routes.get(x.Route)
-	cell := &rt.requests[methodNumber(r.Method)][class]
-	c := cell.Load()
-	if c == nil {
-		cell.CompareAndSwap(nil, new(counter))
-		c = cell.Load()
-	}
-	c.add(x.Shard, 1)
+	made(&made(&rt.requests[methodNumber(r.Method)])[class]).add(x.Shard, 1)
 	if x.Sent > 0 {
-		rt.sent.add(x.Shard, uint64(x.Sent))
+		made(&rt.sent).add(x.Shard, uint64(x.Sent))
 	}
 	if x.Received > 0 {
-		rt.received.add(x.Shard, uint64(x.Received))
+		made(&rt.received).add(x.Shard, uint64(x.Received))
 	}
 	if x.Service != "" {
 		s := t.services.get(x.Service)
