@@ -7,7 +7,6 @@ import (
 	"net"
 	"slices"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/maru-msa/maru/message"
@@ -29,7 +28,7 @@ type ClientConn struct {
 	conn net.Conn
 	in   input
 	out  output
-	peek syscall.RawConn
+	peek probe
 
 	resp   message.Response
 	head   responseHead
@@ -106,7 +105,7 @@ func NewClientConn(c net.Conn, cfg *ClientConfig) *ClientConn {
 	if cc.out.limit == 0 {
 		cc.out.limit = 30 * time.Second
 	}
-	cc.peek = rawOf(c)
+	cc.peek.init(c)
 	cc.duplex.c = cc
 	cc.resp.Reset()
 	return cc
@@ -143,7 +142,7 @@ func (c *ClientConn) NetConn() net.Conn { return c.conn }
 // Alive looks, without waiting, whether an idle connection is still good: an
 // end, an error, or any byte that nobody asked for makes it unusable.
 func (c *ClientConn) Alive() bool {
-	return len(c.in.buffered()) == 0 && quiet(c.peek)
+	return len(c.in.buffered()) == 0 && c.peek.quiet()
 }
 
 // Extra tells that the service sent more than its answers announced.
@@ -537,7 +536,7 @@ func (c *ClientConn) ReleaseResponse(_ *message.Response, complete bool) {
 // unasked tells that the service sent something behind its response: the next
 // request would take it for its answer.
 func (c *ClientConn) unasked() bool {
-	return len(c.in.buffered()) > 0 || c.body.direct && !quiet(c.peek)
+	return len(c.in.buffered()) > 0 || c.body.direct && !c.peek.quiet()
 }
 
 // finish gives the connection to its pool, or to be closed.

@@ -57,6 +57,16 @@ func (o *output) room(n int) { //nolint:unparam // a body may ask for a large on
 	}
 }
 
+// grow moves what was collected to a block of at least n bytes.
+func (o *output) grow(n int) {
+	next := takeBlock(n)
+	o.buf = append(next.b[:0], o.buf...)
+	if o.blk != nil {
+		o.blk.give()
+	}
+	o.blk = next
+}
+
 func (o *output) drop() {
 	if o.blk != nil {
 		o.blk.give()
@@ -129,7 +139,11 @@ func (o *output) settle(err error) error {
 
 // put collects p, or writes the collected bytes and p together when it is large.
 func (o *output) put(p []byte) error {
-	if len(o.buf)+len(p) <= cap(o.buf) || len(o.buf)+len(p) <= joinSize {
+	n := len(o.buf) + len(p)
+	if n > cap(o.buf) && n <= joinSize {
+		o.grow(n)
+	}
+	if n <= cap(o.buf) {
 		o.buf = append(o.buf, p...)
 		return nil
 	}

@@ -3,6 +3,7 @@ package http1
 import (
 	"net"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,18 +53,12 @@ func reset(c net.Conn) {
 	}
 }
 
-// quiet tells whether a socket has neither bytes nor an end to read.
-func quiet(raw syscall.RawConn) bool {
-	if raw == nil {
-		return true
-	}
-	still := false
-	err := raw.Control(func(fd uintptr) {
-		var b [1]byte
-		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		still = err == unix.EAGAIN
-	})
-	return err == nil && still
+// nothing tells whether a socket has neither bytes nor an end to read; p is room
+// for one byte.
+func nothing(fd uintptr, p *[1]byte) bool {
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd,
+		uintptr(unsafe.Pointer(p)), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
+	return errno == syscall.EAGAIN
 }
 
 // hungUp tells whether the peer closed its side, even when bytes before the end

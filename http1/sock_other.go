@@ -54,18 +54,11 @@ func reset(c net.Conn) {
 	}
 }
 
-// quiet tells whether a socket has neither bytes nor an end to read.
-func quiet(raw syscall.RawConn) bool {
-	if raw == nil {
-		return true
-	}
-	still := false
-	err := raw.Control(func(fd uintptr) {
-		var b [1]byte
-		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		still = err == unix.EAGAIN //nolint:errorlint // a bare errno
-	})
-	return err == nil && still
+// nothing tells whether a socket has neither bytes nor an end to read; p is room
+// for one byte.
+func nothing(fd uintptr, p *[1]byte) bool {
+	_, _, err := unix.Recvfrom(int(fd), p[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	return err == unix.EAGAIN
 }
 
 // hungUp tells whether the peer closed its side; bytes before the end hide it here.
