@@ -208,7 +208,7 @@ func (s *Service) bid(r *http.Request) (int, any, error) {
 		case err != nil:
 			return err
 		case in.Price > last:
-			return conflict("your bid is %d won; a new one must be lower, and %d is not", last, in.Price)
+			return conflict("your bid is %d won, and %d is not lower", last, in.Price)
 		case in.Price == last:
 			out = a
 			return nil

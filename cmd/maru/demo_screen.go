@@ -249,7 +249,7 @@ func (s *screen) status(r demo.Reading, up time.Duration, width int) string {
 	wide, narrow := head("requests", "errors"), head("req", "err")
 	line := narrow
 	for _, form := range []string{
-		wide + each(full), wide + each(brief), wide + each(short),
+		wide + each(full), wide + each(brief), wide + each(short), narrow + each(short),
 		narrow + "  │  " + full(turn, r.Services[turn]), narrow + "  │  " + brief(turn, r.Services[turn]),
 	} {
 		if utf8.RuneCountInString(form) < width {
