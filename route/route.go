@@ -17,6 +17,8 @@
 package route
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -166,7 +168,7 @@ func at(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }
 // entries lists the rules at each of their hosts, by precedence.
 func (c *core) entries() ([]entry, []error) {
 	groups := groups{byKey: make(map[string]int32), byName: make(map[string]int32)}
-	out := make([]entry, 0, len(c.compiled))
+	list := make([]entry, 0, len(c.compiled))
 	for i, r := range c.compiled {
 		if r == nil {
 			continue
@@ -176,22 +178,40 @@ func (c *core) entries() ([]entry, []error) {
 			continue
 		}
 		for _, h := range r.hosts {
-			out = append(out, entry{rule: r, host: h, rank: r.on(h), source: source})
+			list = append(list, entry{rule: r, host: h, rank: r.on(h), source: source})
 		}
-		if len(out) > maxEntries {
+		if len(list) > maxEntries {
 			return nil, []error{diag.At(at("", i)+".match.host", "all routes together have more than %d hosts", maxEntries)}
 		}
 	}
-	for i := range out {
-		groups.share(c, &out[i])
+	return byPrecedence(list, &groups, c), groups.faults
+}
+
+// byPrecedence sorts the entries. It moves short keys about and each entry once.
+func byPrecedence(list []entry, groups *groups, c *core) []entry {
+	type key struct {
+		head uint64
+		i    int32
 	}
-	slices.SortFunc(out, func(a, b entry) int {
-		if k := b.rank.compare(&a.rank); k != 0 {
-			return k
+	keys := make([]key, len(list))
+	for i := range list {
+		keys[i] = key{list[i].rank.head, int32(i)} //nolint:gosec // at most maxEntries
+	}
+	slices.SortFunc(keys, func(a, b key) int {
+		if a.head != b.head {
+			return cmp.Compare(b.head, a.head)
 		}
-		return int(a.source - b.source)
+		x, y := &list[a.i], &list[b.i]
+		return cmp.Or(bytes.Compare(y.rank.tail[:], x.rank.tail[:]), cmp.Compare(x.source, y.source))
 	})
-	return out, groups.faults
+	out := make([]entry, len(list))
+	for i, k := range keys {
+		out[i] = list[k.i]
+		if groups.members != nil {
+			groups.share(c, &out[i])
+		}
+	}
+	return out
 }
 
 // groups finds the routes that share their traffic by weight.
