@@ -89,16 +89,3 @@ func appendGRPCTimeout(b []byte, d time.Duration) []byte {
 	}
 	return append(strconv.AppendInt(b, most, 10), 'H')
 }
-
-// grpcAbort makes the trailers of a call whose answer could not be completed:
-// DEADLINE_EXCEEDED when its time is up, else UNAVAILABLE (gateway §12).
-func grpcAbort(t *message.Header, r *message.Request) {
-	t.Reset()
-	if d := r.X.Deadline; !d.IsZero() && !time.Now().Before(d) {
-		t.AppendID(message.GrpcStatus, "4")
-		t.AppendID(message.GrpcMessage, "the time for this call is used up")
-		return
-	}
-	t.AppendID(message.GrpcStatus, "14")
-	t.AppendID(message.GrpcMessage, "the service broke its answer off")
-}

@@ -149,7 +149,7 @@ func (st *h2Stream) write(p *message.Response) error {
 	err = st.body(p)
 	if err != nil && st.grpc && !errors.Is(err, errStreamReset) {
 		// The call ends in its own words (gateway §12), not with a reset.
-		grpcAbort(&p.Trailer, st.r)
+		filter.GRPCAbort(&p.Trailer, st.r)
 		if st.end(p) == nil {
 			return err
 		}

@@ -158,7 +158,7 @@ func (e *h3Exchange) write(p *message.Response) error {
 	}
 	err := e.content(p)
 	if err != nil && grpc && e.hr.Context().Err() == nil {
-		grpcAbort(&p.Trailer, e.r)
+		filter.GRPCAbort(&p.Trailer, e.r)
 		e.trailers(h, p)
 		return nil
 	}

@@ -3,16 +3,11 @@ package filter
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/maru-msa/maru/message"
 	"github.com/maru-msa/maru/problem"
 )
-
-// GRPCCall tells whether r is a gRPC or gRPC-Web call.
-func GRPCCall(r *message.Request) bool {
-	_, ok := grpcType(r)
-	return ok
-}
 
 // GRPCAnswer gives a gRPC caller what it can read: a response that does not
 // speak gRPC becomes a trailers-only one with the code that its HTTP status maps
@@ -37,9 +32,13 @@ func GRPCAnswer(r *message.Request, p *message.Response, caller string) *message
 	return out
 }
 
-// GRPCMedia is the media type that a gRPC call is answered with, without parameters.
+// GRPCMedia is the media type that a gRPC or gRPC-Web call is answered with,
+// without parameters; "" for any other request.
 func GRPCMedia(r *message.Request) string {
-	media, _ := grpcType(r)
+	media, ok := grpcType(r)
+	if !ok {
+		return ""
+	}
 	return media
 }
 
@@ -57,4 +56,16 @@ func grpcCodeOfHTTP(status int) int {
 		return 14 // UNAVAILABLE
 	}
 	return 2 // UNKNOWN
+}
+
+// GRPCAbort makes the trailers of a call whose answer could not be completed:
+// DEADLINE_EXCEEDED when its time is up, else UNAVAILABLE.
+func GRPCAbort(t *message.Header, r *message.Request) {
+	code, text := "14", "the service broke its answer off"
+	if d := r.X.Deadline; !d.IsZero() && !time.Now().Before(d) {
+		code, text = "4", "the time for this call is used up"
+	}
+	t.Reset()
+	t.AppendID(message.GrpcStatus, code)
+	t.AppendID(message.GrpcMessage, text)
 }

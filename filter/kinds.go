@@ -15,6 +15,7 @@ func Kinds() map[string]func() Config {
 		"cors":        func() Config { return new(CORS) },
 		"decompress":  func() Config { return new(Decompress) },
 		"errors":      func() Config { return new(Errors) },
+		"grpc-web":    func() Config { return new(GRPCWeb) },
 		"headers":     func() Config { return new(Headers) },
 		"ip":          func() Config { return new(IP) },
 		"maintenance": func() Config { return new(Maintenance) },

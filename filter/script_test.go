@@ -27,6 +27,7 @@ import (
 //	service NAME             one more echo service, for split, mirror and errors
 //	reply 503                what the services answer from now on; "reply echo" is the default
 //	reply-field Name: value  a field of that answer
+//	reply-trailer Name: value  a trailer field of that answer
 //	reply-body TEXT          its content; "|" stands for a line's end
 //	fail 502 reason          the services fail with this problem
 //	client ADDR, trusted yes, scheme https, route NAME, param NAME VALUE
@@ -61,21 +62,22 @@ func TestScripts(t *testing.T) {
 
 // player is one chain with its services.
 type player struct {
-	dir     string
-	env     Env
-	now     time.Time
-	chain   []string // the filter lines, built at the first exchange
-	built   Func
-	names   map[string]bool
-	status  int // 0 for echo
-	fields  []message.Field
-	body    string
-	fail    *problem.Error
-	count   int
-	coding  string // of request bodies
-	prepare []func(*message.Request)
-	t       *testing.T
-	store   *CacheStore // of the last cache filter
+	dir      string
+	env      Env
+	now      time.Time
+	chain    []string // the filter lines, built at the first exchange
+	built    Func
+	names    map[string]bool
+	status   int // 0 for echo
+	fields   []message.Field
+	trailers []message.Field
+	body     string
+	fail     *problem.Error
+	count    int
+	coding   string // of request bodies
+	prepare  []func(*message.Request)
+	t        *testing.T
+	store    *CacheStore // of the last cache filter
 }
 
 func newPlayer(t *testing.T) *player {
@@ -115,11 +117,15 @@ func (p *player) Set(word, args string) error {
 		if args == "echo" {
 			n, err = 0, nil
 		}
-		p.status, p.fields, p.body, p.fail = n, nil, "", nil
+		p.status, p.fields, p.trailers, p.body, p.fail = n, nil, nil, "", nil
 		return err
 	case "reply-field":
 		name, value, _ := strings.Cut(args, ":")
 		p.fields = append(p.fields, message.Field{Name: name, Value: strings.TrimSpace(value), ID: message.NameID(name)})
+		return nil
+	case "reply-trailer":
+		name, value, _ := strings.Cut(args, ":")
+		p.trailers = append(p.trailers, message.Field{Name: name, Value: strings.TrimSpace(value), ID: message.NameID(name)})
 		return nil
 	case "reply-body":
 		p.body = strings.ReplaceAll(args, "|", "\n")
@@ -315,6 +321,9 @@ func (p *player) serve(name string, r *message.Request) (*message.Response, erro
 	}
 	for _, f := range p.fields {
 		h.Append(f)
+	}
+	for _, f := range p.trailers {
+		resp.Trailer.Append(f)
 	}
 	resp.Body, resp.Length = message.Bytes([]byte(content)), int64(len(content))
 	if r.Method == "HEAD" {
