@@ -34,6 +34,8 @@ type socket struct {
 	ln     net.Listener
 	packet net.PacketConn // for HTTP/3, else nil
 	quic   *h3Socket      // on packet, once it is open
+	gate   *http1.Gate    // counts the TCP connections
+	ended  chan struct{}  // closed when accepting ends
 	door   atomic.Pointer[door]
 	closed atomic.Bool
 }
@@ -69,7 +71,7 @@ func (s *Server) openFor(f *front) (o opened, err error) {
 		if err != nil {
 			return o, err
 		}
-		o.fresh, o.socket = true, &socket{addr: f.addr, ln: ln}
+		o.fresh, o.socket = true, &socket{addr: f.addr, ln: ln, gate: http1.NewGate(f.cfg.Limits.Connections), ended: make(chan struct{})}
 		if a, ok := ln.Addr().(*net.TCPAddr); ok {
 			o.socket.port = uint16(a.Port)
 		}
@@ -198,6 +200,7 @@ func (s *Server) retireEngines(e *engines) {
 // refit gives the door the engine for f: the present one when what the engine
 // depends on is unchanged, else a new one while the old one drains.
 func (d *door) refit(f *front) {
+	d.socket.gate.SetMax(f.cfg.Limits.Connections)
 	key := fmt.Sprintf("%+v|%v|%v|%v|%p", f.cfg.Limits, f.cfg.H2C, f.cfg.HTTP2, f.cfg.HTTP3, f.tls)
 	if e := d.engine.Load(); e != nil && e.key == key {
 		e.front.Store(f)
@@ -214,6 +217,7 @@ func (d *door) refit(f *front) {
 		},
 		Done:   env.Done,
 		Limits: f.cfg.Limits,
+		Gate:   d.socket.gate,
 		Watch:  env.Watch,
 	}
 	e.h2 = newH2(e, f.cfg.Limits, env)
@@ -235,6 +239,9 @@ func (d *door) refit(f *front) {
 // serve serves one accepted connection on a goroutine of its own.
 func (d *door) serve(c net.Conn) {
 	e := d.engine.Load()
+	if d.socket.gate.Enter() {
+		e.h1.Shed()
+	}
 	f := e.front.Load()
 	info := http1.ConnInfo{Peer: peerOf(c), Listener: d.name, Port: d.socket.port, Scheme: "http"}
 	if f.tls == nil && f.cfg.ProxyProtocol != "require" {
@@ -251,8 +258,9 @@ func (d *door) serve(c net.Conn) {
 }
 
 // guard keeps a panic to its connection, when it happened outside of a handler:
-// in the engine, or in a body that a filter reads.
+// in the engine, or in a body that a filter reads. It counts the connection out.
 func (d *door) guard(c net.Conn) {
+	defer d.socket.gate.Leave()
 	if v := recover(); v != nil {
 		d.s.Env.Log.Error("panic while serving a connection", "value", fmt.Sprint(v), "listener", d.name, "stack", string(debug.Stack()))
 		_ = c.Close()
@@ -279,7 +287,7 @@ func (d *door) serveWrapped(e *engines, f *front, c net.Conn, info http1.ConnInf
 	}
 	info.Scheme = "https"
 	tc := tls.Server(http1.Quick(c), f.tls.config)
-	_ = c.SetDeadline(time.Now().Add(e.h1.Limits.WithDefaults().FirstByte))
+	_ = c.SetDeadline(time.Now().Add(f.cfg.Limits.WithDefaults().FirstByte))
 	if err := tc.Handshake(); err != nil { //nolint:noctx // the deadline ends it
 		f.refuseHandshake(c, info.Peer, err)
 		return
@@ -313,6 +321,7 @@ func (k *socket) shut() {
 		return
 	}
 	_ = k.ln.Close()
+	close(k.ended)
 	k.shutPacket()
 }
 

@@ -188,7 +188,7 @@ func (s *Server) Addr(name string) net.Addr {
 // accept takes connections until the socket is closed. Running out of
 // descriptors is waited out, with the backlog as the queue.
 func (s *Server) accept(k *socket) {
-	for {
+	for k.gate.Wait(k.ended) {
 		c, err := k.ln.Accept()
 		if err == nil {
 			k.door.Load().serve(c)

@@ -29,6 +29,9 @@ type Server struct {
 	H2C func(c net.Conn, info ConnInfo)
 	// Limits of what a client may send; zero values mean the defaults.
 	Limits Limits
+	// Gate counts the listener's connections; nil means no bound. Whoever accepts
+	// calls its methods.
+	Gate *Gate
 	// Watch keeps the deadlines; it must be running.
 	Watch *Watchdog
 	// Date is the clock for the Date field; nil means one of its own.
@@ -38,6 +41,7 @@ type Server struct {
 	mu       sync.Mutex
 	conns    map[*serverConn]struct{}
 	empty    chan struct{} // made by Drain, closed when the last connection has ended
+	shed     int64         // when Shed last looked, on the watchdog's clock
 	shard    atomic.Uint32
 	ready    sync.Once
 }
@@ -82,7 +86,7 @@ type serverConn struct {
 // phases of a connection, for whoever looks at it from outside.
 const (
 	phaseIdle uint32 = iota
-	phaseShut        // was idle when the server drained
+	phaseShut        // was idle when the server drained or had too many connections
 	phaseHead
 	phaseBody
 	phaseHandle
@@ -156,9 +160,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	for c := range s.conns {
-		if c.phase.CompareAndSwap(phaseIdle, phaseShut) {
-			_ = c.conn.SetReadDeadline(longAgo)
-		}
+		c.shut()
 	}
 	s.mu.Unlock()
 	select {
@@ -251,6 +253,8 @@ func (c *serverConn) next() bool {
 			limit = time.Second
 		case c.used == 0:
 			limit = l.FirstByte
+		case c.s.Gate != nil && c.s.Gate.Crowded():
+			limit = crowdedIdle
 		}
 		c.in.idle, c.in.by = 0, c.s.Watch.offset(c.last.Add(limit))
 		if err := c.in.await(); err != nil {
@@ -281,8 +285,8 @@ func (c *serverConn) next() bool {
 	return true
 }
 
-// spare goes on with a connection that Drain was about to end when its next
-// request came: it is the last one.
+// spare goes on with a connection that was about to be ended as an idle one when
+// its next request came.
 func (c *serverConn) spare() {
 	c.s.mu.Lock()   // behind it the deadline is set
 	c.s.mu.Unlock() //nolint:staticcheck // nothing to do in between
