@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -196,6 +197,35 @@ func TestTestSupportStaysOutOfTheBinary(t *testing.T) {
 		case slices.Contains(testSupport(), path), strings.HasSuffix(name, "test"):
 			t.Errorf("the binary holds the test support package %s", path)
 		}
+	}
+}
+
+// realTime are the packages whose tests drive processes and sockets, and so may
+// wait in real time.
+func realTime() []string { return []string{"cmd/maru", "demo", "bench", "edge", "upstream"} }
+
+// Unit tests wait for events, or sleep in the bubble of testing/synctest, whose
+// clock costs nothing.
+func TestTestsDoNotSleep(t *testing.T) {
+	t.Parallel()
+	looked := 0
+	for _, l := range list(t, "./...") {
+		if slices.Contains(realTime(), l.path()) {
+			continue
+		}
+		for _, name := range slices.Concat(l.TestGoFiles, l.XTestGoFiles) {
+			looked++
+			text, err := os.ReadFile(filepath.Join(filepath.FromSlash(l.path()), name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(text, []byte("time.Sleep"+"(")) && !bytes.Contains(text, []byte(`"testing/synctest"`)) {
+				t.Errorf("%s/%s sleeps: wait for an event, or use testing/synctest", l.path(), name)
+			}
+		}
+	}
+	if looked < 10 {
+		t.Errorf("%d test files were looked at", looked)
 	}
 }
 

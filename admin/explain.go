@@ -26,7 +26,7 @@ func (a *API) explain(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "the body is no query: "+err.Error())
 		return
 	}
-	if _, err := d.Token(); err != io.EOF { //nolint:errorlint // the decoder gives it as it is
+	if _, err := d.Token(); err != io.EOF {
 		refuse(w, http.StatusBadRequest, "something follows the query")
 		return
 	}

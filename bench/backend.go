@@ -105,7 +105,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 
 // freeAddress is a loopback address that nobody listens on.
 func freeAddress() string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "127.0.0.1:0"
 	}

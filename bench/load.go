@@ -122,7 +122,7 @@ func (o *outcome) fill(rows []byte, text string) error {
 
 func output(ctx context.Context, name string, argv ...string) (string, error) {
 	var out, fault bytes.Buffer
-	cmd := exec.CommandContext(ctx, name, argv...) //nolint:gosec // the bench's own commands
+	cmd := exec.CommandContext(ctx, name, argv...)
 	cmd.Stdout, cmd.Stderr = &out, &fault
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("run %s %s: %w: %s", name, strings.Join(argv, " "), err, fault.String())

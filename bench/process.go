@@ -29,8 +29,8 @@ func start(ctx context.Context, dir, name, address string, argv ...string) (*pro
 	if err != nil {
 		return nil, fmt.Errorf("make log: %w", err)
 	}
-	defer f.Close()                                       //nolint:errcheck // the child has its own descriptor
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the bench's own commands
+	defer f.Close() //nolint:errcheck // the child has its own descriptor
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = f, f
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {

@@ -194,7 +194,7 @@ func (b *bench) launch(ctx context.Context, p proxy, variant string) (*process, 
 
 // versionOf asks a proxy for its version.
 func versionOf(ctx context.Context, p proxy) string {
-	text, _ := exec.CommandContext(ctx, p.binary, p.version...).CombinedOutput() //nolint:gosec // the bench's own commands
+	text, _ := exec.CommandContext(ctx, p.binary, p.version...).CombinedOutput()
 	line, _, _ := strings.Cut(string(text), "\n")
 	line = strings.TrimPrefix(strings.TrimSpace(line), "nginx version: ")
 	return line

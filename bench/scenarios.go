@@ -139,19 +139,8 @@ func (b *bench) play(ctx context.Context, sc scenario) (result, error) {
 			p.proc.stop()
 		}
 	}()
-	for _, p := range b.rivals {
-		name, variant := p.name, "plain"
-		if sc.variant != "" && p.name != "maru" {
-			continue
-		}
-		if err := b.add(ctx, &r, p, name, variant); err != nil {
-			return r, err
-		}
-		if sc.variant != "" {
-			if err := b.add(ctx, &r, p, p.name+" "+sc.variant, sc.variant); err != nil {
-				return r, err
-			}
-		}
+	if err := b.enter(ctx, &r); err != nil {
+		return r, err
 	}
 	rounds := b.rounds
 	if sc.memory {
@@ -171,6 +160,27 @@ func (b *bench) play(ctx context.Context, sc scenario) (result, error) {
 		}
 	}
 	return r, nil
+}
+
+// enter starts the rivals of a scenario: all of them plain, or maru alone, plain
+// and as the scenario's variant.
+func (b *bench) enter(ctx context.Context, r *result) error {
+	variant := r.scenario.variant
+	for _, p := range b.rivals {
+		if variant != "" && p.name != "maru" {
+			continue
+		}
+		if err := b.add(ctx, r, p, p.name, "plain"); err != nil {
+			return err
+		}
+		if variant == "" {
+			continue
+		}
+		if err := b.add(ctx, r, p, p.name+" "+variant, variant); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *bench) add(ctx context.Context, r *result, p proxy, name, variant string) error {

@@ -451,7 +451,7 @@ func current(t *testing.T, name string, want []byte) {
 		t.Errorf("%s is not what the structs give; run make generate", name)
 		return
 	}
-	if err := os.WriteFile(name, want, fs.FileMode(0o644)); err != nil { //nolint:gosec // a source file
+	if err := os.WriteFile(name, want, fs.FileMode(0o644)); err != nil {
 		t.Fatal(err)
 	}
 }

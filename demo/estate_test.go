@@ -75,7 +75,7 @@ func TestEstateTellsWhyAPartFails(t *testing.T) {
 		t.Errorf("%d parts were healthy", len(healthy))
 	}
 	for _, p := range healthy {
-		if _, err := http.Get(p.URL); err == nil { //nolint:noctx,bodyclose // there is no answer
+		if _, err := http.Get(p.URL); err == nil {
 			t.Errorf("%s still answers", p.Name)
 		}
 	}

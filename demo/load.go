@@ -79,7 +79,7 @@ type visit struct {
 }
 
 // roll gives a number from 0 to n-1.
-func roll(n int) int { return rand.IntN(n) } //nolint:gosec // dice, no secret
+func roll(n int) int { return rand.IntN(n) }
 
 // turn waits until the next call may be made.
 func (v *visit) turn(ctx context.Context) error {

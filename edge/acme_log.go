@@ -21,7 +21,7 @@ func (c slogCore) Enabled(l zapcore.Level) bool {
 }
 
 // With gives a core whose lines have the fields.
-func (c slogCore) With(fields []zapcore.Field) zapcore.Core {
+func (c slogCore) With(fields []zapcore.Field) zapcore.Core { //nolint:ireturn // as zapcore.Core has it
 	return slogCore{c.log.With(attributes(fields)...)}
 }
 
@@ -35,7 +35,7 @@ func (c slogCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Chec
 
 // Write writes one line.
 func (c slogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	c.log.Log(context.Background(), levelOf(e.Level), e.Message, attributes(fields)...)
+	c.log.Log(context.Background(), levelOf(e.Level), e.Message, attributes(fields)...) //nolint:sloglint // the message is another's
 	return nil
 }
 

@@ -202,8 +202,7 @@ func (f *front) accept(r *message.Request, target string) (route.Reading, error)
 
 // refused notes an answer of our own.
 func (x *Explanation) refused(err error) {
-	var ref *http1.Refusal
-	if errors.As(err, &ref) {
+	if ref, ok := errors.AsType[*http1.Refusal](err); ok {
 		x.Verdict, x.Status, x.Reason, x.Detail = "refused", ref.Status, ref.Reason, "the message breaks the rules of HTTP"
 		return
 	}

@@ -122,7 +122,7 @@ func (c *h2Conn) greet() {
 	settings := []http2.Setting{
 		{ID: http2.SettingMaxConcurrentStreams, Val: h2Streams},
 		{ID: http2.SettingInitialWindowSize, Val: streamWindow},
-		{ID: http2.SettingMaxHeaderListSize, Val: uint32(min(c.s.limits.HeaderBytes, maxWindow))}, //nolint:gosec // bounded
+		{ID: http2.SettingMaxHeaderListSize, Val: uint32(min(c.s.limits.HeaderBytes, maxWindow))},
 		{ID: http2.SettingNoRFC7540Priorities, Val: 1},
 	}
 	b := appendFrameHead(nil, 6*len(settings), http2.FrameSettings, 0, 0)
@@ -173,8 +173,7 @@ func (c *h2Conn) next() error {
 	} else {
 		err = c.readError(err)
 	}
-	var se http2.StreamError
-	if errors.As(err, &se) {
+	if se, ok := errors.AsType[http2.StreamError](err); ok {
 		return c.reset(se.StreamID, se.Code)
 	}
 	return err

@@ -132,10 +132,10 @@ func appendUint32(b []byte, v uint32) []byte {
 }
 
 func appendWindowUpdate(b []byte, stream uint32, n int) []byte {
-	return appendUint32(appendFrameHead(b, 4, http2.FrameWindowUpdate, 0, stream), uint32(n)) //nolint:gosec // a window's part
+	return appendUint32(appendFrameHead(b, 4, http2.FrameWindowUpdate, 0, stream), uint32(n))
 }
 
-func appendReset(b []byte, stream uint32, code http2.ErrCode) []byte {
+func appendReset(b []byte, stream uint32, code http2.ErrCode) []byte { //nolint:unparam // as its neighbours
 	return appendUint32(appendFrameHead(b, 4, http2.FrameRSTStream, 0, stream), uint32(code))
 }
 

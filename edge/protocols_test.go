@@ -393,7 +393,7 @@ func TestDrainLosesNothing(t *testing.T) {
 			drained := make(chan error, 1)
 			go func() {
 				<-came
-				ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+				ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
 				defer stop()
 				go func() {
 					time.AfterFunc(100*time.Millisecond, func() { close(answer) })

@@ -93,7 +93,7 @@ func readProxyV1(r io.Reader, head []byte) ([]byte, error) {
 
 // readProxyV2 reads what the length field announces.
 func readProxyV2(r io.Reader, head []byte) ([]byte, error) {
-	head = head[:proxyV2Least]
+	head = head[:proxyV2Least] //nolint:gosec // its capacity is the longest header
 	if _, err := io.ReadFull(r, head[proxyV1Least:]); err != nil {
 		return nil, err
 	}

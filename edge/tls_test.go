@@ -32,8 +32,7 @@ func handshake(g *edgetest.Gateway, cfg *tls.Config) (*tls.Conn, error) {
 
 // alertOf gives the words of the alert that ended a handshake.
 func alertOf(err error) string {
-	var alert tls.AlertError
-	if errors.As(err, &alert) {
+	if alert, ok := errors.AsType[tls.AlertError](err); ok {
 		return alert.Error()
 	}
 	if err != nil {
@@ -66,7 +65,7 @@ func TestCertificateBySNI(t *testing.T) {
 	}
 	for _, row := range rows {
 		for g, alert := range map[*edgetest.Gateway]string{strict: row.strict, lenient: row.lenient} {
-			c, err := handshake(g, &tls.Config{ServerName: row.sni, InsecureSkipVerify: true}) //nolint:gosec // which one is looked at below
+			c, err := handshake(g, &tls.Config{ServerName: row.sni, InsecureSkipVerify: true})
 			if got := alertOf(err); got != alert {
 				t.Errorf("SNI %q: alert %q, want %q", row.sni, got, alert)
 				continue
@@ -97,11 +96,13 @@ func TestHandshakeChoosesPostQuantumAndVersion(t *testing.T) {
 		most  uint16
 		alert string
 	}{
-		{both, tls.VersionTLS12, ""}, {both, tls.VersionTLS11, "tls: protocol version not supported"},
-		{only13, tls.VersionTLS13, ""}, {only13, tls.VersionTLS12, "tls: protocol version not supported"},
+		{both, tls.VersionTLS12, ""},
+		{both, tls.VersionTLS11, "tls: protocol version not supported"},
+		{only13, tls.VersionTLS13, ""},
+		{only13, tls.VersionTLS12, "tls: protocol version not supported"},
 	}
 	for _, row := range rows {
-		_, err := handshake(row.g, &tls.Config{ServerName: "a.example", RootCAs: ca.Pool, MinVersion: tls.VersionTLS10, MaxVersion: row.most}) //nolint:gosec // on purpose
+		_, err := handshake(row.g, &tls.Config{ServerName: "a.example", RootCAs: ca.Pool, MinVersion: tls.VersionTLS10, MaxVersion: row.most})
 		if got := alertOf(err); got != row.alert {
 			t.Errorf("version %x: alert %q, want %q", row.most, got, row.alert)
 		}
@@ -112,7 +113,7 @@ func TestRequestOverTLS(t *testing.T) {
 	t.Parallel()
 	g, s := secure(t, &edge.TLSConfig{Development: true})
 	for _, address := range []string{"localhost", "127.0.0.1", "::1"} {
-		probe, err := handshake(g, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // verified below
+		probe, err := handshake(g, &tls.Config{InsecureSkipVerify: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +122,7 @@ func TestRequestOverTLS(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	c, err := handshake(g, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}) //nolint:gosec // a development certificate
+	c, err := handshake(g, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +138,7 @@ func TestRequestOverTLS(t *testing.T) {
 	l.TLS = &edge.TLSConfig{Development: true, TLSPolicy: edge.TLSPolicy{MinVersion: "1.3"}}
 	cfg.Listen = map[string]edge.ListenerConfig{"public": l}
 	g.Swap(cfg)
-	c, err = handshake(g, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // a development certificate
+	c, err = handshake(g, &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +174,7 @@ func TestHandshakeMustNotTakeLong(t *testing.T) {
 // serial opens a connection and tells which certificate was served.
 func serial(t *testing.T, g *edgetest.Gateway, sni string) string {
 	t.Helper()
-	c, err := handshake(g, &tls.Config{ServerName: sni, InsecureSkipVerify: true}) //nolint:gosec // only the serial counts
+	c, err := handshake(g, &tls.Config{ServerName: sni, InsecureSkipVerify: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,38 +49,59 @@ func TestForwardedFields(t *testing.T) {
 		fields   string
 		want     want
 	}{
-		{"a stranger's claims are gone", edge.ListenerConfig{},
+		{
+			"a stranger's claims are gone",
+			edge.ListenerConfig{},
 			"X-Forwarded-For: 1.1.1.1\nX-Forwarded-Proto: https\nX-Forwarded-Host: evil\nX-Forwarded-Port: 1\nX-Forwarded-Prefix: /evil\nX-Forwarded-Server: evil\nX-Real-IP: 1.1.1.1\nForwarded: for=1.1.1.1\nX-Original-URL: /admin\nX-Rewrite-URL: /admin\nClient-Cert: :AAAA:\nClient-Cert-Chain: :AAAA:\nX-Maru-Subject: root\nX-Maru-New: 1\nX-Identity-User: root\nTxn-Token: x\n",
 			want{
 				"X-Forwarded-For": {"127.0.0.1"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"h.example"}, "X-Forwarded-Port": {"PORT"},
 				"X-Forwarded-Prefix": nil, "X-Forwarded-Server": nil, "X-Real-IP": {"127.0.0.1"}, "Forwarded": nil, "X-Original-URL": nil,
 				"X-Rewrite-URL": nil, "Client-Cert": nil, "Client-Cert-Chain": nil, "X-Maru-Subject": nil, "X-Maru-New": nil,
 				"X-Identity-User": nil, "Txn-Token": nil, "Host": {"h.example"}, "Via": {"1.1 maru"},
-			}},
-		{"look-alikes are gone whoever sends them", trusted("127.0.0.0/8"),
+			},
+		},
+		{
+			"look-alikes are gone whoever sends them", trusted("127.0.0.0/8"),
 			"X_Forwarded_For: 6.6.6.6\nx_real_ip: 6.6.6.6\nX.Forwarded.Host: evil\nClient_Cert: :AAAA:\nX_Identity_User: root\nREMOTE_USER: root\nX_Other: stays\n",
 			want{
 				"X_Forwarded_For": nil, "x_real_ip": nil, "X.Forwarded.Host": nil, "Client_Cert": nil, "X_Identity_User": nil, "REMOTE_USER": nil,
 				"X_Other": {"stays"}, "X-Forwarded-For": {"127.0.0.1"},
-			}},
-		{"a trusted proxy is believed", trusted("127.0.0.1"),
+			},
+		},
+		{
+			"a trusted proxy is believed", trusted("127.0.0.1"),
 			"X-Forwarded-For: 203.0.113.9\nX-Forwarded-Proto: https\nX-Forwarded-Host: api.example\nX-Forwarded-Port: 443\nX-Forwarded-Prefix: /a\nClient-Cert: :AAAA:\n",
 			want{
 				"X-Forwarded-For": {"203.0.113.9, 127.0.0.1"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"api.example"},
 				"X-Forwarded-Port": {"443"}, "X-Forwarded-Prefix": {"/a"}, "X-Real-IP": {"203.0.113.9"}, "Client-Cert": {":AAAA:"},
-			}},
-		{"the rightmost that is not trusted is the client", trusted("127.0.0.0/8", "10.0.0.0/8"),
+			},
+		},
+		{
+			"the rightmost that is not trusted is the client", trusted("127.0.0.0/8", "10.0.0.0/8"),
 			"X-Forwarded-For: 6.6.6.6, 203.0.113.9\nX-Forwarded-For: 10.1.1.1:4711, [10.2.2.2]\n",
-			want{"X-Forwarded-For": {"6.6.6.6, 203.0.113.9, 10.1.1.1:4711, [10.2.2.2], 127.0.0.1"}, "X-Real-IP": {"203.0.113.9"}}},
-		{"entries with port and brackets", trusted("127.0.0.0/8", "10.0.0.0/8", "fd00::/8"),
+			want{"X-Forwarded-For": {"6.6.6.6, 203.0.113.9, 10.1.1.1:4711, [10.2.2.2], 127.0.0.1"}, "X-Real-IP": {"203.0.113.9"}},
+		},
+		{
+			"entries with port and brackets", trusted("127.0.0.0/8", "10.0.0.0/8", "fd00::/8"),
 			"X-Forwarded-For: 6.6.6.6, [2001:db8::1]:4711, fd00::7, [fd00::8], 10.1.1.1:80\n",
-			want{"X-Real-IP": {"2001:db8::1"}}},
-		{"what can't be read ends the walk", trusted("127.0.0.0/8", "10.0.0.0/8"),
-			"X-Forwarded-For: 6.6.6.6, unknown, 10.1.1.1\n", want{"X-Real-IP": {"10.1.1.1"}}},
-		{"a bad scheme is not a scheme", trusted("127.0.0.0/8"),
-			"X-Forwarded-Proto: javascript\n", want{"X-Forwarded-Proto": {"http"}}},
-		{"rfc7239 instead", edge.ListenerConfig{Forwarded: "rfc7239"}, "Forwarded: for=1.1.1.1\n",
-			want{"X-Forwarded-For": nil, "X-Real-IP": nil}},
+			want{"X-Real-IP": {"2001:db8::1"}},
+		},
+		{
+			"what can't be read ends the walk", trusted("127.0.0.0/8", "10.0.0.0/8"),
+			"X-Forwarded-For: 6.6.6.6, unknown, 10.1.1.1\n",
+			want{"X-Real-IP": {"10.1.1.1"}},
+		},
+		{
+			"a bad scheme is not a scheme", trusted("127.0.0.0/8"),
+			"X-Forwarded-Proto: javascript\n",
+			want{"X-Forwarded-Proto": {"http"}},
+		},
+		{
+			"rfc7239 instead",
+			edge.ListenerConfig{Forwarded: "rfc7239"},
+			"Forwarded: for=1.1.1.1\n",
+			want{"X-Forwarded-For": nil, "X-Real-IP": nil},
+		},
 		{"via by another name", edge.ListenerConfig{Via: "hall"}, "Via: 1.0 fred\n", want{"Via": {"1.0 fred", "1.1 hall"}}},
 		{"via off", edge.ListenerConfig{Via: "off"}, "", want{"Via": nil}},
 		{"underscores dropped", edge.ListenerConfig{Underscores: "drop"}, "A_B: 1\nA-B: 2\n", want{"A_B": nil, "A-B": {"2"}}},
@@ -130,8 +151,10 @@ func TestTraceIsContinuedOrStarted(t *testing.T) {
 		{"zero is none", "traceparent: 00-" + strings.Repeat("0", 32) + "-" + span + "-01\n", "^00-[0-9a-f]{32}-[0-9a-f]{16}-01$", nil},
 		{"two are none", "traceparent: 00-" + id + "-" + span + "-01\ntraceparent: 00-" + id + "-" + span + "-01\n", "^00-[0-9a-f]{32}-[0-9a-f]{16}-01$", nil},
 		{"B3 in one field", "b3: " + id + "-" + span + "-0\n", "^00-" + id + "-[0-9a-f]{16}-00$", want{"X-B3-TraceId": nil}},
-		{"B3 of 64 bits", "X-B3-TraceId: a3ce929d0e0e4736\nX-B3-SpanId: " + span + "\nX-B3-Sampled: 1\n", "^00-0000000000000000a3ce929d0e0e4736-[0-9a-f]{16}-01$",
-			want{"X-B3-TraceId": {"0000000000000000a3ce929d0e0e4736"}, "X-B3-ParentSpanId": {span}}},
+		{
+			"B3 of 64 bits", "X-B3-TraceId: a3ce929d0e0e4736\nX-B3-SpanId: " + span + "\nX-B3-Sampled: 1\n", "^00-0000000000000000a3ce929d0e0e4736-[0-9a-f]{16}-01$",
+			want{"X-B3-TraceId": {"0000000000000000a3ce929d0e0e4736"}, "X-B3-ParentSpanId": {span}},
+		},
 		{"B3 that says no", "b3: 0\n", "^00-[0-9a-f]{32}-[0-9a-f]{16}-00$", nil},
 		{"traceparent before B3", "b3: " + strings.Repeat("1", 32) + "-" + span + "-1\ntraceparent: 00-" + id + "-" + span + "-01\n", "^00-" + id + "-[0-9a-f]{16}-01$", nil},
 	}

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -81,10 +82,12 @@ func (c *Cache) Filter(env Env) (Filter, error) {
 	}
 	store, ok := env.Keep(fmt.Sprintf("cache store %d/%d", size, object), func() any { return newCacheStore(size, object) }).(*CacheStore)
 	if !ok {
-		return nil, fmt.Errorf("cache: the kept state of the store is of another kind")
+		return nil, errors.New("cache: the kept state of the store is of another kind")
 	}
-	k := &cacher{env: env, store: store, object: object, headers: slices.Clone(c.Headers), strip: c.StripCookies,
-		control: c.ClientControl != "off", tell: c.Tell}
+	k := &cacher{
+		env: env, store: store, object: object, headers: slices.Clone(c.Headers), strip: c.StripCookies,
+		control: c.ClientControl != "off", tell: c.Tell,
+	}
 	k.terms = cacheTerms{noHeuristic: c.Heuristic == "off", swr: c.StaleWhileRevalidate, sie: c.StaleIfError}
 	k.mode = queryMode{kind: c.Query, only: slices.Sorted(slices.Values(c.Only))}
 	k.definition = strconv.FormatUint(hash64(0, fmt.Sprintf("%d %d %v %v %v %v", size, object, k.mode, k.headers, k.terms, k.strip)), 36)
@@ -310,7 +313,7 @@ func (v *visit) say(resp *message.Response, word string, parts ...string) {
 }
 
 // pass calls the service with the request as it is.
-func (v *visit) pass(why string) (*message.Response, error) {
+func (v *visit) pass(why string) (*message.Response, error) { //nolint:unparam // it is told to the client
 	asked := v.c.env.Now()
 	resp, err := v.next(v.r)
 	now := v.c.env.Now()

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 )
@@ -99,7 +100,7 @@ func (s *CacheStore) purgeURL(p Purge, now time.Time) (int, error) {
 // purgeTarget purges one URL as each filter in use writes it.
 func (s *CacheStore) purgeTarget(t *target, soft bool, now time.Time) int {
 	s.mu.Lock()
-	modes := s.modes[:len(s.modes):len(s.modes)]
+	modes := slices.Clip(s.modes)
 	s.mu.Unlock()
 	n := 0
 	seen := make(map[string]bool, len(modes)+1)

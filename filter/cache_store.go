@@ -125,8 +125,8 @@ func (s *CacheStore) find(key, url []byte, rq *message.Header, now time.Time) fo
 		return f
 	}
 	f.pass = n.pass != nil && now.Before(n.pass.until)
-	for i := len(n.variants) - 1; i >= 0; i-- {
-		e := n.variants[i]
+	for i, e := range slices.Backward(n.variants) {
+
 		if i == len(n.variants)-1 {
 			f.vary = e.obj.vary
 		}
@@ -169,8 +169,8 @@ func (s *CacheStore) byTag(key, url []byte, tag string) *cacheObject {
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
 	if n := sh.nodes[string(key)]; n != nil {
-		for i := len(n.variants) - 1; i >= 0; i-- {
-			if o := n.variants[i].obj; o.etag != "" && weakEqual(o.etag, tag) {
+		for _, v := range slices.Backward(n.variants) {
+			if o := v.obj; o.etag != "" && weakEqual(o.etag, tag) {
 				return o
 			}
 		}
@@ -189,8 +189,8 @@ func (s *CacheStore) put(key string, urlLen int, rq *message.Header, o *cacheObj
 		return
 	}
 	n := sh.node(key, urlLen)
-	for i := len(n.variants) - 1; i >= 0; i-- {
-		if v := n.variants[i]; varyMatches(v.obj.vary, rq) {
+	for _, v := range slices.Backward(n.variants) {
+		if varyMatches(v.obj.vary, rq) {
 			e.hits.Store(v.hits.Load()) // a newer copy is as wanted as the old one
 			sh.unlink(v)
 		}

@@ -913,9 +913,19 @@ func TestCacheHitAllocs(t *testing.T) {
 func TestCacheConfig(t *testing.T) {
 	size := func(n message.Size) *message.Size { return &n }
 	for _, c := range []*Cache{
-		{Size: size(10)}, {Object: size(0)}, {Object: size(32 << 20)}, {Query: "some"}, {Query: "only"}, {Only: []string{"a"}},
-		{Headers: []string{"a b"}}, {Headers: make([]string, 20)}, {Heuristic: "maybe"}, {ClientControl: "maybe"},
-		{StaleIfError: -1}, {StaleWhileRevalidate: -1}, {Tell: "me"},
+		{Size: size(10)},
+		{Object: size(0)},
+		{Object: size(32 << 20)},
+		{Query: "some"},
+		{Query: "only"},
+		{Only: []string{"a"}},
+		{Headers: []string{"a b"}},
+		{Headers: make([]string, 20)},
+		{Heuristic: "maybe"},
+		{ClientControl: "maybe"},
+		{StaleIfError: -1},
+		{StaleWhileRevalidate: -1},
+		{Tell: "me"},
 	} {
 		if _, err := c.Filter(Bare()); err == nil {
 			t.Errorf("%+v was taken", c)

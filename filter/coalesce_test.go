@@ -212,8 +212,13 @@ func TestCoalesceWaitsFiveSeconds(t *testing.T) {
 
 func TestCoalesceConfig(t *testing.T) {
 	for _, c := range []*Coalesce{
-		{}, {By: []string{"uri"}}, {By: []string{"url.x"}}, {By: []string{"header."}}, {By: []string{"header.a b"}},
-		{By: []string{"url"}, Exclude: []string{"cookies"}}, {By: make([]string, 20)},
+		{},
+		{By: []string{"uri"}},
+		{By: []string{"url.x"}},
+		{By: []string{"header."}},
+		{By: []string{"header.a b"}},
+		{By: []string{"url"}, Exclude: []string{"cookies"}},
+		{By: make([]string, 20)},
 	} {
 		if _, err := c.Filter(Bare()); err == nil {
 			t.Errorf("%+v was taken", c)

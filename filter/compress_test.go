@@ -27,7 +27,7 @@ func build(t testing.TB, c Config, next Func) Func {
 }
 
 // ask makes a request; fields are "Name: value".
-func ask(method, path string, fields ...string) *message.Request { //nolint:unparam // not only for these tests
+func ask(method, path string, fields ...string) *message.Request {
 	r := message.NewRequest()
 	r.Method, r.Scheme, r.Authority, r.Host, r.Proto = method, "http", "example.com", "example.com", message.HTTP11
 	r.Path, r.Query, r.HasQuery = strings.Cut(path, "?")

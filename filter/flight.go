@@ -3,6 +3,7 @@ package filter
 import (
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,12 +98,7 @@ func (f *flight) mayHaveTag(tag string) bool {
 	if f.out.fill == nil {
 		return false
 	}
-	for _, t := range f.out.fill.obj.tags {
-		if t == tag {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(f.out.fill.obj.tags, tag)
 }
 
 // join takes part in the flight of a key. It gives nil when there is no place
@@ -199,7 +195,7 @@ type gone chan struct{}
 // Cancel is called once.
 func (g gone) Cancel(error) { close(g) }
 
-var errWaited = problem.New(503, "coalesce_wait", "the wait for another client's call was too long") //nolint:gochecknoglobals // a constant
+var errWaited = problem.New(503, "coalesce_wait", "the wait for another client's call was too long")
 
 // wait waits until f has landed. The error is errWaited after limit (0: none),
 // or why the client's exchange ended.

@@ -382,7 +382,7 @@ func (c *ClientConn) cutShort() error {
 	c.spoilt.Store(true)
 	_ = u.r.Body.Close()
 	c.out.stop()
-	<-u.end // its fault is of our making
+	<-u.end //nolint:errcheck // its fault is of our making
 	return nil
 }
 

@@ -411,7 +411,7 @@ func TestSection10Upgrade(t *testing.T) {
 		{name: "a drain leaves it", play: echo, test: func(g *rig, c *client) {
 			c.send(upgrading)
 			after(10 * time.Millisecond)
-			ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 			defer stop()
 			done := make(chan error, 1)
 			go func() { done <- g.srv.Drain(ctx) }()
@@ -918,7 +918,7 @@ func TestSection1Linger(t *testing.T) {
 func TestSection11Drain(t *testing.T) {
 	t.Parallel()
 	drain := func(g *rig, d time.Duration) <-chan error {
-		ctx, stop := context.WithTimeout(context.Background(), d)
+		ctx, stop := context.WithTimeout(t.Context(), d)
 		done := make(chan error, 1)
 		go func() { defer stop(); done <- g.srv.Drain(ctx) }()
 		return done
@@ -1070,7 +1070,7 @@ func TestBodySizes(t *testing.T) {
 							_, _ = io.WriteString(c.Conn, post("Transfer-Encoding: chunked\r\n"))
 							for rest := body; rest != ""; {
 								k := min(len(rest), 5000)
-								_, _ = io.WriteString(c.Conn, string(appendChunkEnd(append(appendChunkHead(nil, k), rest[:k]...))))
+								_, _ = c.Conn.Write(appendChunkEnd(append(appendChunkHead(nil, k), rest[:k]...)))
 								rest = rest[k:]
 							}
 							_, _ = io.WriteString(c.Conn, "0\r\n\r\n")

@@ -230,7 +230,7 @@ func agreeOnResponse(t *testing.T, in []byte, head bool) {
 	}
 	src := bytes.NewReader(in)
 	br := bufio.NewReader(src)
-	res, err := http.ReadResponse(br, &http.Request{Method: method}) //nolint:bodyclose // it reads from memory
+	res, err := http.ReadResponse(br, &http.Request{Method: method})
 	if err != nil {
 		if h.framing == framingNone {
 			return // we drop framing fields of a bodyless response that net/http judges
@@ -524,7 +524,7 @@ func agreeOnResponseRoundTrip(t *testing.T, in []byte, head bool) {
 	if q.Status != p.Status || q.Length != wantLength || lines(&q.Header) != lines(&p.Header) {
 		t.Fatalf("%d %d %q, was %d %d %q", q.Status, q.Length, lines(&q.Header), p.Status, p.Length, lines(&p.Header))
 	}
-	if _, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(out)), &http.Request{Method: method}); err != nil { //nolint:bodyclose // it reads from memory
+	if _, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(out)), &http.Request{Method: method}); err != nil {
 		t.Fatalf("net/http refuses what we wrote: %v\n%q", err, out)
 	}
 }

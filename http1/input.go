@@ -138,7 +138,7 @@ func (in *input) await() error {
 		return errTimeout
 	}
 	var err error
-	if in.raw != nil {
+	if in.raw != nil { //nolint:nestif // two ways of waiting, side by side
 		in.awaitN, in.awaitEr = 0, nil
 		err = in.raw.Read(in.awaitFn)
 		if err == nil {

@@ -183,7 +183,7 @@ func ended(b message.Body) bool {
 
 // writeBody writes a body behind the collected head. count is told of each
 // payload byte. An error of the body itself comes back as *bodyError.
-func (o *output) writeBody(b message.Body, length int64, chunked bool, count *int64) error {
+func (o *output) writeBody(b message.Body, length int64, chunked bool, count *int64) error { //nolint:gocognit // one loop that all bytes pass
 	src, _ := b.(message.Buffered)
 	o.slow = false
 	for {

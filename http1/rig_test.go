@@ -66,7 +66,7 @@ func newRig(t *testing.T, play func(*service)) *rig {
 		}
 		return c
 	}
-	g.dialUp = func() (net.Conn, error) { return back.Dial(context.Background()) }
+	g.dialUp = func() (net.Conn, error) { return back.Dial(t.Context()) }
 	g.start(front, back)
 	return g
 }

@@ -119,7 +119,7 @@ func TestDeadlines(t *testing.T) {
 		}
 		_ = c.SetDeadline(time.Time{})
 		go func() {
-			time.Sleep(time.Second) //nolint:forbidigo // the bubble's clock
+			time.Sleep(time.Second)
 			_ = c.SetReadDeadline(time.Now().Add(-1))
 		}()
 		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {

@@ -266,7 +266,7 @@ func (x *Exchange) Context() context.Context {
 // as long as the exchange.
 func (x *Exchange) String(b []byte) string {
 	p := x.arena.copy(b)
-	return unsafe.String(unsafe.SliceData(p), len(p)) //nolint:gosec // nobody writes to the arena twice
+	return unsafe.String(unsafe.SliceData(p), len(p))
 }
 
 // Scratch gives an empty slice with room for n bytes in the arena. Append at
@@ -274,7 +274,7 @@ func (x *Exchange) String(b []byte) string {
 func (x *Exchange) Scratch(n int) []byte { return x.arena.take(n) }
 
 // View shows b as a string without copying. b must not change while it is used.
-func View(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) } //nolint:gosec // the contract above
+func View(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // arena is a bump allocator for one exchange: one block kept, overflow left to
 // the garbage collector.

@@ -64,7 +64,8 @@ func foldsOntoPrefix(name, prefix string) bool {
 	return true
 }
 
-var ( //nolint:gochecknoglobals // read-only tables
+//nolint:gochecknoglobals // read-only tables
+var (
 	xPrefixes = [...]string{
 		"x-forwarded-", "x-maru-", "x-identity-", "x-auth-request-", "x-ssl-client-", "x-amzn-oidc-",
 		"x-goog-iap-", "x-goog-authenticated-", "x-pomerium-",

@@ -80,7 +80,7 @@ func (c *core) why(e *entry, source int32) []string {
 			out = append(out, "any path")
 			break
 		}
-		out = append(out, fmt.Sprintf("prefix %s", counted(len(p.prefix), "byte")), p.kind.String())
+		out = append(out, "prefix "+counted(len(p.prefix), "byte"), p.kind.String())
 	}
 	if !r.methods.all() {
 		out = append(out, "method listed")
@@ -179,11 +179,11 @@ func anyOr(s string) string {
 // host, then those with the longest common start of the path.
 func (c *core) near(x *Explanation, seen map[int32]bool, r *message.Request) {
 	const most = 3
-	type close struct {
+	type nearby struct {
 		e      int32
 		common int
 	}
-	var found []close
+	var found []nearby
 	for i := range c.index.entries {
 		e := &c.index.entries[i]
 		if seen[e.source] {
@@ -196,9 +196,9 @@ func (c *core) near(x *Explanation, seen map[int32]bool, r *message.Request) {
 		case !e.host.takes(r.Host), n < 2:
 			continue
 		}
-		found = append(found, close{int32(i), n}) //nolint:gosec // at most maxEntries
+		found = append(found, nearby{int32(i), n})
 	}
-	slices.SortStableFunc(found, func(a, b close) int { return b.common - a.common })
+	slices.SortStableFunc(found, func(a, b nearby) int { return b.common - a.common })
 	for _, f := range found[:min(len(found), most)] {
 		e := &c.index.entries[f.e]
 		because := "its path is " + e.rule.path.text

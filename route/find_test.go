@@ -2,6 +2,7 @@ package route
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/maru-msa/maru/message"
@@ -79,7 +80,7 @@ func BenchmarkFind(b *testing.B) {
 		tab := table(b, many(n))
 		r := message.NewRequest()
 		set(r, "GET", "gateway.example", fmt.Sprintf("/service-%d/items/77", n-5))
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				d, _ := Canonical(r)

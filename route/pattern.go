@@ -330,7 +330,7 @@ func (p *pattern) parseRegex(expr string) error {
 	}
 	// The trie holds it below the whole segments of its prefix.
 	if whole := p.whole(); whole > 0 {
-		for _, s := range strings.Split(p.prefix[1:whole], "/") {
+		for s := range strings.SplitSeq(p.prefix[1:whole], "/") {
 			p.segs = append(p.segs, segment{kind: segLiteral, text: s})
 		}
 	}
@@ -364,8 +364,7 @@ func compileRegex(expr string) (*regexp.Regexp, error) {
 
 func regexFault(err error) error {
 	text := err.Error()
-	var se *syntax.Error
-	if errors.As(err, &se) {
+	if se, ok := errors.AsType[*syntax.Error](err); ok {
 		text = se.Code.String() + ": " + se.Expr
 	}
 	return diag.At("", "the regular expression is wrong: %s", text).WithFix("write RE2 syntax: no look-around, no back-references")

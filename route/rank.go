@@ -44,7 +44,7 @@ const (
 // rankOf ranks a rule without its host.
 func rankOf(r *rule) (k rank) {
 	p := r.path
-	k.head = uint64(r.priority+maxPriority)<<shiftPriority | uint64(len(p.prefix))<<shiftPrefix | uint64(p.kind)<<shiftKind | //nolint:gosec // checked by compile
+	k.head = uint64(r.priority+maxPriority)<<shiftPriority | uint64(len(p.prefix))<<shiftPrefix | uint64(p.kind)<<shiftKind |
 		uint64(p.literals)<<shiftLiterals | uint64(p.constrained)<<shiftConstrained | uint64(bit(!r.methods.all()))<<shiftMethod
 	countTests(k.tail[tailHeader:], r.headers)
 	countTests(k.tail[tailQuery:], r.query)
@@ -77,7 +77,7 @@ func widest(list []netip.Prefix) uint8 {
 		}
 		bits = min(bits, n)
 	}
-	return uint8(bits) + 1 //nolint:gosec // at most 129
+	return uint8(bits) + 1
 }
 
 // on ranks a rule at one of its hosts.
@@ -86,7 +86,7 @@ func (r *rule) on(h host) rank {
 	if h.exact {
 		k.head |= exactHost << shiftHost
 	} else {
-		k.head |= uint64(h.labels) << shiftHost //nolint:gosec // at most maxLabels
+		k.head |= uint64(h.labels) << shiftHost
 	}
 	return k
 }

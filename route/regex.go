@@ -73,7 +73,7 @@ const maxPairs = 20_000
 
 // common finds a shortest text that both expressions take whole, made of the
 // alphabet: a search over pairs of places in their two programs.
-func common(a, b, alphabet string) (string, answer) {
+func common(a, b, alphabet string) (string, answer) { //nolint:gocognit // one search with one queue
 	x, okA := newAutomaton(a)
 	y, okB := newAutomaton(b)
 	if !okA || !okB {
@@ -98,7 +98,7 @@ func common(a, b, alphabet string) (string, answer) {
 			}
 		}
 	}
-	reach(uint32(x.prog.Start), uint32(y.prog.Start), -1, 0) //nolint:gosec // an index
+	reach(uint32(x.prog.Start), uint32(y.prog.Start), -1, 0)
 	for i := 0; i < len(queue); i++ {
 		if i > maxPairs {
 			return "", unknown

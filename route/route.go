@@ -173,7 +173,7 @@ func (c *core) entries() ([]entry, []error) {
 		if r == nil {
 			continue
 		}
-		source := int32(i) //nolint:gosec // at most MaxRoutes
+		source := int32(i)
 		if r.weight >= 0 && !groups.leads(c, source) {
 			continue
 		}

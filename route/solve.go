@@ -11,7 +11,7 @@ import (
 	"github.com/maru-msa/maru/message"
 )
 
-// puzzle asks for one request that all of take take and that fails at every one
+// puzzle asks for one request that keeps all of take and that fails at every one
 // of the conditions in avoid. Each dimension of a request (method, host, path, a
 // header …) is solved for itself.
 type puzzle struct {
@@ -89,8 +89,17 @@ func (p *puzzle) solve() (*Example, answer, dimension) {
 		dim   dimension
 		solve func(*Example) answer
 	}{
-		{dimHost, p.host}, {dimPath, p.path}, {dimMethod, p.method}, {dimScheme, p.scheme}, {dimProtocol, p.protocol},
-		{dimListener, p.listener}, {dimTime, p.time}, {dimHeader, p.headers}, {dimQuery, p.query}, {dimCookie, p.cookies}, {dimClient, p.client},
+		{dimHost, p.host},
+		{dimPath, p.path},
+		{dimMethod, p.method},
+		{dimScheme, p.scheme},
+		{dimProtocol, p.protocol},
+		{dimListener, p.listener},
+		{dimTime, p.time},
+		{dimHeader, p.headers},
+		{dimQuery, p.query},
+		{dimCookie, p.cookies},
+		{dimClient, p.client},
 	} {
 		if a := s.solve(e); a != yes {
 			return nil, a, s.dim

@@ -47,7 +47,7 @@ func (t *tieSearch) equals(entries []entry) {
 		j, twice := first[k]
 		switch {
 		case !twice:
-			first[k] = int32(i) //nolint:gosec // at most maxEntries
+			first[k] = int32(i)
 		case more[k] == nil:
 			more[k] = []*entry{&entries[j], e}
 		default:
@@ -182,12 +182,11 @@ func (t *tieSearch) meet(a, b *entry) bool {
 		return false
 	}
 	t.tied[b.source] = true
-	t.faults = append(t.faults, diag.At(at("", int(b.source))+".match",
-		"this route and %s take the same request, and neither is more specific", t.called(a.source)).
-		WithCode("tie").WithRelated(at("", int(a.source))+".match").
-		WithFix("make one more specific, or give one of them a higher priority"))
-	last, _ := t.faults[len(t.faults)-1].(*diag.FieldError)
-	last.Example = ex.String()
+	e := diag.At(at("", int(b.source))+".match", "this route and %s take the same request, and neither is more specific", t.called(a.source)).
+		WithCode("tie").WithRelated(at("", int(a.source)) + ".match").
+		WithFix("make one more specific, or give one of them a higher priority")
+	e.Example = ex.String()
+	t.faults = append(t.faults, e)
 	return true
 }
 

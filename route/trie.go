@@ -81,7 +81,7 @@ func newIndex(entries []entry) *index {
 	}
 	order := make([]int32, len(entries))
 	for i := range order {
-		order[i] = int32(i) //nolint:gosec // at most maxEntries
+		order[i] = int32(i)
 	}
 	slices.SortFunc(order, func(a, b int32) int {
 		x, y := &entries[a], &entries[b]
@@ -99,7 +99,7 @@ func newIndex(entries []entry) *index {
 			to++
 		}
 		ix.nodes = append(ix.nodes, node{best: noEntry})
-		root := int32(len(ix.nodes) - 1) //nolint:gosec // bounded as the entries are
+		root := int32(len(ix.nodes) - 1)
 		ix.grow(root, order[from:to], 0)
 		ix.place(h, root)
 		from = to
@@ -123,7 +123,7 @@ func (ix *index) place(h host, root int32) {
 		key := label{at, rest[i+1:]}
 		next, ok := ix.labels[key]
 		if !ok {
-			next = int32(len(ix.wild)) //nolint:gosec // bounded as the entries are
+			next = int32(len(ix.wild))
 			ix.labels[key] = next
 			ix.wild = append(ix.wild, none)
 		}
@@ -194,7 +194,7 @@ func (ix *index) children(id int32, groups [][]int32, depth int) {
 	if len(groups) == 0 {
 		return
 	}
-	first := int32(len(ix.nodes)) //nolint:gosec // bounded as the entries are
+	first := int32(len(ix.nodes))
 	literals := int32(0)
 	deep := make([]int, len(groups))
 	for i, g := range groups {
@@ -212,10 +212,10 @@ func (ix *index) children(id int32, groups [][]int32, depth int) {
 		ix.nodes = append(ix.nodes, c)
 	}
 	ix.nodes[id].kids = span{first, first + literals}
-	ix.nodes[id].vars = span{first + literals, int32(len(ix.nodes))} //nolint:gosec // bounded as the entries are
+	ix.nodes[id].vars = span{first + literals, int32(len(ix.nodes))}
 	ix.hash(id)
 	for i, g := range groups {
-		ix.grow(first+int32(i), g, deep[i]) //nolint:gosec // bounded as the entries are
+		ix.grow(first+int32(i), g, deep[i])
 	}
 }
 
@@ -242,7 +242,7 @@ func (ix *index) hash(id int32) {
 	if count <= hashAbove {
 		return
 	}
-	size := 1 << bits.Len(uint(2*count-1)) //nolint:gosec // positive
+	size := 1 << bits.Len(uint(2*count-1))
 	from := len(ix.slots)
 	ix.slots = slices.Grow(ix.slots, size)[:from+size]
 	table := ix.slots[from:]
@@ -256,11 +256,11 @@ func (ix *index) hash(id int32) {
 		}
 		table[at] = kid
 	}
-	n.slots = span{int32(from), int32(from + size)} //nolint:gosec // bounded as the entries are
+	n.slots = span{int32(from), int32(from + size)}
 }
 
 func (ix *index) slot(text string, size int) int {
-	return int(maphash.String(ix.seed, text) & uint64(size-1)) //nolint:gosec // size is a power of two
+	return int(maphash.String(ix.seed, text) & uint64(size-1))
 }
 
 // finish notes the entries that end at a node.
@@ -283,10 +283,10 @@ func (ix *index) finish(id int32, order []int32) {
 		}
 		b := bucket{prefix: prefix[ix.pattern(regexes[0]).whole():], list: ix.pick(regexes[:k], func(pathKind) bool { return true })}
 		ix.buckets = append(ix.buckets, b)
-		n.longest = max(n.longest, int32(len(b.prefix))) //nolint:gosec // at most maxRegex
+		n.longest = max(n.longest, int32(len(b.prefix)))
 		regexes = regexes[k:]
 	}
-	n.regex = span{int32(from), int32(len(ix.buckets))} //nolint:gosec // bounded as the entries are
+	n.regex = span{int32(from), int32(len(ix.buckets))}
 }
 
 // pick appends the chosen entries to the list, by precedence.
@@ -298,5 +298,5 @@ func (ix *index) pick(order []int32, want func(pathKind) bool) span {
 		}
 	}
 	slices.Sort(ix.list[from:])
-	return span{int32(from), int32(len(ix.list))} //nolint:gosec // bounded as the entries are
+	return span{int32(from), int32(len(ix.list))}
 }

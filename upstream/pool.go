@@ -63,7 +63,7 @@ func (p *pool) init() { p.shards = make([]shard, shardCount()) }
 
 // shardOf chooses a shard: the same one for the life of a client connection.
 func (p *pool) shardOf(r *message.Request) uint32 {
-	return r.X.Shard & uint32(len(p.shards)-1) //nolint:gosec // at most 63
+	return r.X.Shard & uint32(len(p.shards)-1)
 }
 
 // pop takes the newest idle connection of shard i, or one of another shard

@@ -224,7 +224,7 @@ func TestDemoGoesOnWithoutAnInstance(t *testing.T) {
 	gone(t, []int{pid})
 	base := r.word(t, "\n  gateway")
 	for range 20 {
-		res, err := http.Get(base + "/restaurant/3") //nolint:noctx // a test's own
+		res, err := http.Get(base + "/restaurant/3")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -158,7 +158,7 @@ func (s *source) ask(method, path string, in, out any) error {
 		}
 		r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	}
-	p, err := http.DefaultClient.Do(r)
+	p, err := new(http.Client).Do(r)
 	if err != nil {
 		return fmt.Errorf("ask the running maru: %w", err)
 	}

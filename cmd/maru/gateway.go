@@ -191,7 +191,7 @@ func (g *gateway) end(wait time.Duration) error {
 	go func() {
 		for s := range g.signals {
 			if s == syscall.SIGINT || s == syscall.SIGTERM {
-				os.Exit(1) //nolint:revive // asked twice
+				os.Exit(1)
 			}
 		}
 	}()
@@ -226,7 +226,7 @@ func (g *gateway) makeWay(pid int) error {
 		}
 		for s := range g.signals {
 			if s == syscall.SIGINT || s == syscall.SIGTERM {
-				os.Exit(1) //nolint:revive // asked twice
+				os.Exit(1)
 			}
 		}
 	}()

@@ -60,7 +60,7 @@ func (g *gateway) upgrade() (pid int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("make the control socket: %w", err)
 	}
-	control := os.NewFile(uintptr(pair[0]), "control socket") //nolint:gosec // descriptors are small
+	control := os.NewFile(uintptr(pair[0]), "control socket")
 	defer func() { _ = control.Close() }()
 	pid, err = launch(path, pair[1], sockets)
 	_ = syscall.Close(pair[1])
@@ -93,11 +93,11 @@ func (g *gateway) sockets() ([]edge.Socket, error) {
 // as they are: os/exec would switch the shared sockets to blocking mode under
 // the running accept loops.
 func launch(path string, control int, sockets []edge.Socket) (pid int, err error) {
-	files := []uintptr{0, 1, 2, uintptr(control)} //nolint:gosec // descriptors are small
+	files := []uintptr{0, 1, 2, uintptr(control)}
 	for _, s := range sockets {
-		files = append(files, uintptr(s.FD)) //nolint:gosec // descriptors are small
+		files = append(files, uintptr(s.FD))
 	}
-	pid, err = syscall.ForkExec(path, os.Args, &syscall.ProcAttr{Env: append(os.Environ(), handoverVar+"=1"), Files: files})
+	pid, err = syscall.ForkExec(path, os.Args, &syscall.ProcAttr{Env: append(os.Environ(), handoverVar+"=1"), Files: files}) //nolint:gosec // the binary that we were started from
 	if err != nil {
 		return 0, fmt.Errorf("start %s: %w", path, err)
 	}

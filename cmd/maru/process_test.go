@@ -99,7 +99,7 @@ func (p *process) start(flags ...string) {
 		p.t.Fatal(err)
 	}
 	args := append([]string{"serve", "--config", p.config, "--pid-file", p.pidFile()}, flags...)
-	p.cmd = exec.CommandContext(context.WithoutCancel(p.t.Context()), self, args...) //nolint:gosec // the test itself
+	p.cmd = exec.CommandContext(context.WithoutCancel(p.t.Context()), self, args...)
 	p.cmd.Env = append(os.Environ(), asMaru+"=1")
 	p.cmd.Stderr = &p.log
 	// A successor inherits the pipe: do not wait for it to be closed.
@@ -219,8 +219,7 @@ func (p *process) exit() int {
 	select {
 	case err := <-p.ended:
 		p.ended <- err
-		var ee *exec.ExitError
-		if errors.As(err, &ee) {
+		if ee, ok := errors.AsType[*exec.ExitError](err); ok {
 			return ee.ExitCode()
 		}
 		if err != nil && !errors.Is(err, exec.ErrWaitDelay) {

@@ -73,7 +73,7 @@ func StartWith(t testing.TB, cfg edge.Config, change func(*edge.Env)) *Gateway {
 	g := &Gateway{t: t}
 	g.changed = sync.NewCond(&g.mu)
 	watch := http1.NewWatchdog()
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = watch.Run(ctx) }()
 	g.Env = edge.Env{
@@ -85,7 +85,7 @@ func StartWith(t testing.TB, cfg edge.Config, change func(*edge.Env)) *Gateway {
 	change(&g.Env)
 	g.Server.Env = g.Env
 	t.Cleanup(func() {
-		cut, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond) // a test waits for nobody
+		cut, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond) // a test waits for nobody
 		defer cancel()
 		_ = g.Server.Drain(cut)
 		stop()
