@@ -96,7 +96,9 @@ func (d *decompressor) serve(req *message.Request, next Func) (*message.Response
 		layers, n, ok := codingLayers(&req.Header)
 		if !ok {
 			d.count("decompress", "unknown_coding")
-			return nil, problem.New(415, "content_encoding", "the body's content coding is not supported; use gzip, br or zstd")
+			p := problem.New(415, "content_encoding", "the body's content coding is not supported; use gzip, br or zstd")
+			p.Fields = []problem.Field{{Name: "Accept-Encoding", Value: "zstd, br, gzip"}} // RFC 9110 §15.5.16
+			return nil, p
 		}
 		if n > 0 {
 			body = d.open(req.Body, layers[:n], false)

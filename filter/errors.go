@@ -142,6 +142,7 @@ func (f *faults) servicePage(env Env, path string, c *ErrorPage, p *errorPage) {
 		f.at(path+".path", "%q does not start with a slash", target).WithFix("write /%s", target)
 	}
 	p.path = f.template(path+".path", target, formURL, true)
+	f.urlOctets(path+".path", p.path)
 }
 
 func (f *faults) readPage(path, name string) string {

@@ -241,7 +241,8 @@ func (s *fileServer) serve(r *message.Request) (*message.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if st.IsDir() {
+	folder := st.IsDir()
+	if folder {
 		_ = file.Close()
 		if !strings.HasSuffix(r.Path, "/") { // links relative to the folder need its slash
 			return redirectTo(r, 307, folderTarget(r))
@@ -251,7 +252,9 @@ func (s *fileServer) serve(r *message.Request) (*message.Response, error) {
 			return nil, err
 		}
 	}
-	if !st.Mode().IsRegular() {
+	// A file has no slash behind it: links relative to it would lead elsewhere.
+	slash := s.one == "" && !folder && strings.HasSuffix(r.Path, "/")
+	if !st.Mode().IsRegular() || slash {
 		_ = file.Close()
 		return nil, notFound()
 	}

@@ -56,6 +56,10 @@ func (c *Rewrite) Filter(Env) (Filter, error) {
 		if c.Path[0] != '/' {
 			f.at("path", "%q does not start with a slash", c.Path).WithFix("write /%s", c.Path)
 		}
+		f.urlOctets("path", w.path)
+		if strings.ContainsAny(c.Path, "?#") {
+			f.at("path", "a path has no query").WithFix("write pattern: /(.*) with target: /path?query=$1")
+		}
 	}
 	if err := f.join(); err != nil {
 		return nil, err

@@ -124,6 +124,14 @@ func (f *faults) template(path, text string, fm form, withProblem bool) *templat
 	return t
 }
 
+// urlOctets checks that the text of a URL holds nothing else, such as the braces
+// of a misspelt placeholder.
+func (f *faults) urlOctets(path string, t *template) {
+	if !validLocation(string(t.sample())) {
+		f.at(path, "the path holds an octet that a URL can't").WithFix("percent-encode it; placeholders are {path.NAME}, {query.NAME}, {path}, {host}…")
+	}
+}
+
 // sample is the text with a value of the right kind at each placeholder.
 func (t *template) sample() []byte {
 	var out []byte
@@ -334,10 +342,14 @@ func (t *template) escape(dst []byte, pt *part, v []byte) []byte {
 	case formHTML:
 		return appendHTML(dst, message.View(v))
 	case formURL:
-		if pt.source == srcParam || pt.source == srcPath || pt.source == srcQuery || pt.source == srcQueryValue {
+		switch pt.source {
+		case srcParam, srcPath, srcQuery:
 			return append(dst, v...) // URL parts are inserted still encoded
+		case srcQueryValue:
+			return appendQueryValue(dst, v)
+		default:
+			return appendPercent(dst, v)
 		}
-		return appendPercent(dst, v)
 	default:
 		return append(dst, v...)
 	}
@@ -373,6 +385,24 @@ func appendPercent(dst, v []byte) []byte {
 			continue
 		}
 		dst = append(dst, '%', hex[c>>4], hex[c&15])
+	}
+	return dst
+}
+
+// appendQueryValue inserts one value of a query elsewhere in a URL: what is
+// encoded stays so, and what has a meaning there that it had not in the query is
+// encoded: a slash would begin another segment.
+func appendQueryValue(dst, v []byte) []byte {
+	for i := 0; i < len(v); i++ {
+		switch c := v[i]; {
+		case c == '+':
+			dst = append(dst, "%20"...)
+		case c == '%' && i+2 < len(v) && unhex(v[i+1]) < 16 && unhex(v[i+2]) < 16:
+			dst = append(dst, v[i:i+3]...)
+			i += 2
+		default:
+			dst = appendPercent(dst, v[i:i+1])
+		}
 	}
 	return dst
 }
