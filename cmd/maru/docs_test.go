@@ -1,0 +1,159 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// pages lists the documents that are for users; those of docs/filters have a
+// test of their own beside the filters.
+func pages(t *testing.T) []string {
+	t.Helper()
+	found, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(found, "../../README.md", "../../README.ko.md")
+}
+
+// block is one fenced block of a page.
+type block struct {
+	kind string // the word after the fence
+	text string
+	line int
+}
+
+func blocks(t *testing.T, page string) []block {
+	t.Helper()
+	text, err := os.ReadFile(page) //nolint:gosec // a page of ours
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []block
+	var open *block
+	for i, line := range strings.Split(string(text), "\n") {
+		kind, fence := strings.CutPrefix(line, "```")
+		switch {
+		case fence && open == nil:
+			open = &block{kind: kind, line: i + 1}
+		case fence:
+			all = append(all, *open)
+			open = nil
+		case open != nil:
+			open.text += line + "\n"
+		}
+	}
+	if open != nil {
+		t.Errorf("%s:%d: the block does not end", page, open.line)
+	}
+	return all
+}
+
+// Every configuration in the documents loads, and what maru check and maru
+// explain are shown to say of it is what they say.
+func TestDocumentsAreTrue(t *testing.T) {
+	t.Parallel()
+	commands := regexp.MustCompile(`(?m)^\$ maru (check|explain)\b(.*)\n((?:[^$].*\n)*)`)
+	for _, page := range pages(t) {
+		t.Run(filepath.Base(page), func(t *testing.T) {
+			t.Parallel()
+			config := ""
+			for _, b := range blocks(t, page) {
+				where := fmt.Sprintf("%s:%d", page, b.line)
+				if b.kind == "yaml" {
+					config = b.text
+					if out, err := runOn(t, config, "check"); err != nil {
+						t.Errorf("%s: %v\n%s", where, err, out)
+					}
+					continue
+				}
+				for _, m := range commands.FindAllStringSubmatch(b.text, -1) {
+					file := config
+					if strings.Contains(m[3], `"stirp"`) { // the mistake that a page tells to make
+						file = strings.Replace(file, "strip: 1", "stirp: 1", 1)
+					}
+					out, _ := runOn(t, file, append([]string{m[1]}, strings.Fields(m[2])...)...) // what it says counts
+					if out != m[3] {
+						t.Errorf("%s: maru %s%s says\n%s\nnot\n%s", where, m[1], m[2], out, m[3])
+					}
+				}
+			}
+		})
+	}
+}
+
+// runOn runs maru where maru.yaml is the given text.
+func runOn(t *testing.T, text string, args ...string) (string, error) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "maru.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := maru(t, args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// The auction by hand of the demo's page is run as it stands there.
+func TestDemoPageAuctionWorks(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("curl is not here; make test installs it where that is allowed")
+	}
+	const base = "B=http://127.0.0.1:8080\n"
+	for _, b := range blocks(t, "../../docs/demo.md") {
+		if !strings.HasPrefix(b.text, base) {
+			continue
+		}
+		r := startDemo(t, "--load", "0")
+		script := strings.Replace(b.text, base, "B="+r.word(t, "\n  gateway")+"\n", 1)
+		out, err := exec.CommandContext(t.Context(), "sh", "-ec", script).CombinedOutput() //nolint:gosec // what we show
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		for _, want := range []string{"access_token", "망원 스시", `"restaurant":1,"price":57000}}`, `"points":1570`, "다음 주문 5% 할인"} {
+			if !strings.Contains(string(out), want) {
+				t.Errorf("no %s in\n%s", want, out)
+			}
+		}
+		if strings.Contains(string(out), `"error"`) {
+			t.Errorf("an error in\n%s", out)
+		}
+		return
+	}
+	t.Error("the page has no auction by hand")
+}
+
+// The two readmes say the same: the same blocks but for words, as many headings
+// and rows.
+func TestReadmesAgree(t *testing.T) {
+	t.Parallel()
+	english, korean := blocks(t, "../../README.md"), blocks(t, "../../README.ko.md")
+	if len(english) != len(korean) {
+		t.Fatalf("%d blocks and %d", len(english), len(korean))
+	}
+	comment := regexp.MustCompile(`(?m) +# .*$`)
+	for i := range english {
+		if comment.ReplaceAllString(english[i].text, "") != comment.ReplaceAllString(korean[i].text, "") {
+			t.Errorf("README.md:%d and README.ko.md:%d differ", english[i].line, korean[i].line)
+		}
+	}
+	count := func(page, pattern string) int {
+		text, err := os.ReadFile(page) //nolint:gosec // a page of ours
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(regexp.MustCompile(pattern).FindAll(text, -1))
+	}
+	for _, pattern := range []string{`(?m)^#`, `(?m)^\|`, `(?m)^- `, `\]\([^h]`} {
+		if a, b := count("../../README.md", pattern), count("../../README.ko.md", pattern); a != b {
+			t.Errorf("%s: %d and %d", pattern, a, b)
+		}
+	}
+}
