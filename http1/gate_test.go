@@ -74,8 +74,6 @@ func TestSection2Crowded(t *testing.T) {
 			t.Fatalf("%d connections, want 8: nothing is short", n)
 		}
 		open(2) // ten: one more than nine tenths
-		g.srv.Shed()
-		synctest.Wait()
 		clients[0].want(gotOK + "<end>")
 		clients[1].want(gotOK)
 		after(1100 * time.Millisecond) // the last two began with a second of time
