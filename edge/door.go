@@ -303,7 +303,12 @@ func (d *door) serveWrapped(e *engines, f *front, c net.Conn, info http1.ConnInf
 		return
 	}
 	info.Exchange = func(x *message.Exchange) { x.TLS = &state }
-	e.h1.ServeConn(tc, info)
+	// A handshake needs a deep stack and an idle connection a shallow one: the
+	// deep one goes back with this goroutine.
+	go func() {
+		defer d.guard(c)
+		e.h1.ServeConn(tc, info)
+	}()
 }
 
 func peerOf(c net.Conn) netip.AddrPort {

@@ -385,7 +385,7 @@ func (s *tlsSource) paths() []string {
 // reread takes over what changed. What is bad leaves the old in place.
 func (s *tlsSource) reread() {
 	now := time.Now()
-	fresh := false
+	var fresh []*certFile
 	for _, f := range s.files {
 		took, err := f.reload(now)
 		switch {
@@ -393,13 +393,15 @@ func (s *tlsSource) reread() {
 			s.count("tls", s.listener, "certificate_refused")
 			s.log.Error("certificate refused; the old one stays", "listener", s.listener, "file", f.Cert, "error", err)
 		case took:
-			fresh = true
-			s.count("tls", s.listener, "certificate_taken")
-			s.log.Info("certificate taken", "listener", s.listener, "file", f.Cert, "names", f.cert.Leaf.DNSNames, "until", f.cert.Leaf.NotAfter)
+			fresh = append(fresh, f)
 		}
 	}
-	if fresh {
+	if len(fresh) > 0 {
 		s.publish()
+	}
+	for _, f := range fresh {
+		s.count("tls", s.listener, "certificate_taken")
+		s.log.Info("certificate taken", "listener", s.listener, "file", f.Cert, "names", f.cert.Leaf.DNSNames, "until", f.cert.Leaf.NotAfter)
 	}
 	for _, p := range s.policies() {
 		if err := s.refresh(p); err != nil {

@@ -59,6 +59,8 @@ type input struct {
 	conn  net.Conn
 	tcp   *net.TCPConn    // nil when conn is not a plain TCP connection
 	raw   syscall.RawConn // of tcp
+	below *socket         // the socket under TLS, nil without one
+	first [1]byte         // what a wait on TLS reads
 	watch *watch          // deadline of reading
 	// idle is how long one read may wait; zero means for ever. by is an
 	// additional absolute end on the watchdog's clock, neverAt for none.
@@ -102,6 +104,8 @@ func (in *input) init(c net.Conn, d *Watchdog, who expirer) {
 	if in.tcp = tcpOf(c); in.tcp != nil {
 		in.raw = rawOf(in.tcp)
 		in.awaitFn = in.awaitRead
+	} else if t, ok := c.(interface{ NetConn() net.Conn }); ok {
+		in.below, _ = t.NetConn().(*socket)
 	}
 }
 
@@ -151,19 +155,40 @@ func (in *input) await() error {
 			err = io.EOF
 		}
 	} else {
-		blk := takeBlock(smallBlock)
-		var n int
-		n, err = in.conn.Read(blk.b)
-		if n == 0 {
-			blk.give()
-			if err == nil {
-				err = io.ErrNoProgress
-			}
-		} else {
-			in.blk, in.base, in.r, in.w, err = blk, 0, 0, n, nil
-		}
+		err = in.awaitPlain()
 	}
 	return in.settle(err)
+}
+
+// awaitPlain waits on a connection that is not a socket: TLS, or a test's. Under
+// TLS it waits for one octet, so that no block is held meanwhile, and then takes
+// what came along with it and is decrypted already.
+func (in *input) awaitPlain() error {
+	var blk *block
+	var n int
+	var err error
+	if in.below == nil {
+		blk = takeBlock(smallBlock)
+		n, err = in.conn.Read(blk.b)
+	} else if n, err = in.conn.Read(in.first[:]); n > 0 {
+		blk = takeBlock(smallBlock)
+		blk.b[0] = in.first[0]
+		in.below.in.once = true
+		more, _ := in.conn.Read(blk.b[1:]) // an error comes again with the next read
+		in.below.in.once = false
+		n += more
+	}
+	switch {
+	case n > 0:
+		in.blk, in.base, in.r, in.w = blk, 0, 0, n
+		return nil
+	case blk != nil:
+		blk.give()
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
 }
 
 // sayRest sends what the socket did not take at once and waits as usual.

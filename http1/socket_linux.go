@@ -43,7 +43,7 @@ type transfer struct {
 	p    []byte
 	n    int
 	err  error
-	once bool // don't wait for the socket to take more
+	once bool // don't wait for the socket: a read gives os.ErrDeadlineExceeded, which TLS forgets
 	step func(fd uintptr) bool
 }
 
@@ -73,7 +73,10 @@ func (s *socket) readStep(fd uintptr) bool {
 	case 0:
 		s.in.n = n
 	case syscall.EAGAIN:
-		return false
+		if s.in.once {
+			s.in.err = os.ErrDeadlineExceeded
+		}
+		return s.in.once
 	default:
 		s.in.err = os.NewSyscallError("read", errno)
 	}

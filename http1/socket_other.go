@@ -11,7 +11,10 @@ import (
 func Quick(c net.Conn) net.Conn { return c }
 
 // socket does not exist here.
-type socket struct{ *net.TCPConn }
+type socket struct {
+	*net.TCPConn
+	in struct{ once bool }
+}
 
 func (s *socket) try([]byte) (int, error) { return 0, nil }
 
