@@ -68,6 +68,15 @@ func (s *Status) Loaded(r Reload) { //nolint:gocritic // kept as a value
 	s.counts[kind]++
 }
 
+// Warn notes warnings about a configuration that were found after it went live.
+func (s *Status) Warn(version int, warnings []diag.Finding) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.live.Version == version {
+		s.live.Findings = warnings
+	}
+}
+
 // Drain notes that the process is about to end: it is not ready from now on.
 func (s *Status) Drain() {
 	s.mu.Lock()

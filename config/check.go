@@ -35,6 +35,10 @@ type Checker struct {
 	Build func(*File) error
 	// Now is the clock for certificates; nil means time.Now.
 	Now func() time.Time
+	// Brief leaves out the proofs that give nothing but warnings (routes that
+	// take no request): they take longer than all the rest, and a change should
+	// not wait for them.
+	Brief bool
 }
 
 // Check adds to what Load found: Build without starting, references, order of
@@ -57,7 +61,7 @@ func (c Checker) Check(file *File, loaded []diag.Finding) []diag.Finding {
 			return err //nolint:wrapcheck // field errors
 		}
 	}
-	w := &whole{file: file, now: now()}
+	w := &whole{file: file, now: now(), brief: c.Brief}
 	w.references()
 	w.matches()
 	w.listeners()
@@ -128,6 +132,7 @@ func contains(n *yaml.Node, at diag.Position) bool {
 
 // whole is a check of a whole file.
 type whole struct {
+	brief bool
 	file  *File
 	now   time.Time
 	found []located

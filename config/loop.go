@@ -28,13 +28,7 @@ type back struct {
 // loops finds routes whose requests come back to them: their service has an
 // endpoint that is one of maru's own listeners, and what the filters leave of the
 // request is routed to the same route again.
-func (p *prover) loops() {
-	backs := make(map[string][]back)
-	for _, name := range p.services() {
-		if list := p.backs(name); list != nil {
-			backs[name] = list
-		}
-	}
+func (p *prover) loops(backs map[string][]back) {
 	for i := range p.file.Routes {
 		if backs[p.file.Routes[i].To] == nil {
 			continue
@@ -49,9 +43,21 @@ func (p *prover) loops() {
 	}
 }
 
+// allBacks lists, for each service that has any, the endpoints that are own
+// listeners.
+func (w *whole) allBacks() map[string][]back {
+	all := make(map[string][]back)
+	for _, name := range w.services() {
+		if list := w.backs(name); list != nil {
+			all[name] = list
+		}
+	}
+	return all
+}
+
 // backs lists the endpoints of a service that are own listeners.
-func (p *prover) backs(service string) []back {
-	cfg := p.file.Services[service]
+func (w *whole) backs(service string) []back {
+	cfg := w.file.Services[service]
 	paths, urls := []string{"services." + service}, []string{cfg.URL}
 	for i, e := range cfg.URLs {
 		paths, urls = append(paths, fmt.Sprintf("services.%s.urls[%d]", service, i)), append(urls, e.URL)
@@ -62,7 +68,7 @@ func (p *prover) backs(service string) []back {
 		if err != nil || u.Host == "" {
 			continue
 		}
-		for name, l := range p.file.Listen {
+		for name, l := range w.file.Listen {
 			if own, ok := boundOf(l.Address, name == "public"); ok && own.reaches(u) {
 				out = append(out, back{listener: name, path: paths[i], url: u})
 			}

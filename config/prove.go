@@ -24,6 +24,10 @@ type prover struct {
 // prove finds routes that take nothing and services that lead back to where
 // they are called from.
 func (w *whole) prove() {
+	backs := w.allBacks()
+	if w.brief && len(backs) == 0 {
+		return
+	}
 	rules := make([]route.Rule[int], len(w.file.Routes))
 	for i := range w.file.Routes {
 		rc := &w.file.Routes[i]
@@ -34,10 +38,12 @@ func (w *whole) prove() {
 		return // what edge.Build found as well
 	}
 	p := prover{whole: w, table: table, Prover: route.Prover{Listeners: slices.Sorted(maps.Keys(w.file.Listen)), Now: w.now}}
-	p.dead()
-	p.windows()
-	p.weights()
-	p.loops()
+	if !w.brief {
+		p.dead()
+		p.windows()
+		p.weights()
+	}
+	p.loops(backs)
 }
 
 func matchPath(i int) string { return fmt.Sprintf("routes[%d].match", i) }

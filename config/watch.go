@@ -26,8 +26,9 @@ const (
 	lookAgain = 5 * time.Second
 )
 
-// Watch calls changed after each change of a file's content, from one goroutine,
-// until ctx ends; it returns nil then. It sees writes in place, editors that
+// Watch calls changed once when it has begun to look, since the file may have
+// changed before, and then after each change of the file's content, from one
+// goroutine, until ctx ends; it returns nil then. It sees writes in place, editors that
 // replace the file, and a Kubernetes volume, whose files are symbolic links
 // through a folder link that is replaced. A file that is missing or empty is in
 // the middle of a change: the content that follows is what counts.
@@ -53,6 +54,7 @@ func (w watcher) run(ctx context.Context, path string, changed func()) error {
 	tick := time.NewTicker(w.lookAgain)
 	defer tick.Stop()
 	b := burst{watcher: w, path: path}
+	changed()
 	if w.ready != nil {
 		w.ready()
 	}

@@ -24,6 +24,7 @@ func watched(t *testing.T, path string) (changes chan string) {
 			changes <- string(text)
 		})
 	}()
+	<-changes // that it has begun
 	<-ready
 	t.Cleanup(func() {
 		stop()
@@ -97,6 +98,7 @@ func TestWatchJoinsABurst(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	w := watcher{settle: 300 * time.Millisecond, lookAgain: time.Hour, ready: func() { close(ready) }}
 	go func() { done <- w.run(ctx, path, func() { changes <- struct{}{} }) }()
+	<-changes
 	<-ready
 	for i := range 20 {
 		write(t, path, string(rune('b'+i)))
@@ -177,6 +179,7 @@ func TestWatchLooksByItselfWhereNothingIsTold(t *testing.T) {
 	done, ready := make(chan error, 1), make(chan struct{})
 	w := watcher{settle: time.Millisecond, lookAgain: 5 * time.Millisecond, ready: func() { close(ready) }}
 	go func() { done <- w.run(ctx, path, func() { changes <- struct{}{} }) }()
+	<-changes
 	<-ready
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)

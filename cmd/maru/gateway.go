@@ -47,6 +47,7 @@ type gateway struct {
 	mu       sync.Mutex   // one reload at a time
 	file     *config.File // the live one, or the first that was refused
 	live     atomic.Pointer[config.File]
+	proving  *time.Timer
 	legacy   *legacy // from a predecessor; nil without
 	signals  chan os.Signal
 	drainNow chan struct{}
@@ -67,7 +68,7 @@ func (g *gateway) run() error {
 	}
 	if g.watch != "" {
 		alive.Go(func() {
-			if err := config.Watch(ctx, g.watch, func() { g.reload("file") }); err != nil {
+			if err := config.Watch(ctx, g.watch, g.fileChanged); err != nil {
 				g.env.Log.Error("the file is no longer watched; SIGHUP loads it", "error", err)
 			}
 		})

@@ -28,12 +28,9 @@ func (g *gateway) reload(by string) admin.Reload {
 		return r
 	}
 	file, findings := g.load()
-	r.Hash = hashOf(file)
-	if last := g.status.Last(); by == "file" && last.Hash == r.Hash {
-		return last // somebody asked for it before the watcher saw it
-	}
+	r.Hash = hashOf(file.Source.Text)
 	var rt *edge.Runtime
-	check := config.Checker{Build: func(f *config.File) (err error) {
+	check := config.Checker{Brief: by != "start", Build: func(f *config.File) (err error) {
 		rt, err = edge.Build(f.Config, g.envOf(f), g.server.Runtime())
 		return err
 	}}
@@ -50,7 +47,30 @@ func (g *gateway) reload(by string) admin.Reload {
 	r.Took = time.Since(r.At)
 	g.status.Loaded(r)
 	g.tell(&r)
+	if !r.Refused() && by != "start" {
+		g.proveLater(file, findings, r.Version)
+	}
 	return r
+}
+
+// afterwards is how long a configuration is live before the proofs run that it
+// did not wait for; a further change puts them off.
+const afterwards = time.Second
+
+// proveLater looks for routes that take no request, which takes longer than a
+// change may take to be live. What it finds are warnings: they are shown by the
+// admin API and told once.
+func (g *gateway) proveLater(file *config.File, loaded []diag.Finding, version int) {
+	if g.proving != nil {
+		g.proving.Stop()
+	}
+	g.proving = time.AfterFunc(afterwards, func() {
+		all := config.Checker{Build: func(*config.File) error { return nil }}.Check(file, loaded)
+		g.status.Warn(version, all)
+		if len(all) > 0 {
+			g.env.Log.Warn("the live configuration has warnings", "version", version, "warnings", len(all), "first", all[0].String())
+		}
+	})
 }
 
 // envOf is what the file says about the house.
@@ -132,11 +152,20 @@ func (g *gateway) tell(r *admin.Reload) {
 	g.env.Log.Error("reload refused; the running configuration stays", line...)
 }
 
+// fileChanged loads the file again, unless that was done already: it is told of
+// the file as it is when the watching begins, and somebody may have been quicker.
+func (g *gateway) fileChanged() {
+	if text, err := os.ReadFile(g.watch); err == nil && hashOf(text) == g.status.Last().Hash {
+		return
+	}
+	g.reload("file")
+}
+
 // hashOf names the text of a file in a few digits.
-func hashOf(f *config.File) string {
-	if len(f.Source.Text) == 0 {
+func hashOf(text []byte) string {
+	if len(text) == 0 {
 		return ""
 	}
-	sum := sha256.Sum256(f.Source.Text)
+	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:6])
 }
