@@ -114,13 +114,13 @@ func syntaxFindings(name string, data []byte, err error) []diag.Finding {
 	if one, ok := errors.AsType[*yaml.LoadError](err); ok {
 		return []diag.Finding{syntaxFinding(name, data, one)}
 	}
-	return []diag.Finding{{Position: diag.Position{File: name}, Code: "syntax", Text: strings.TrimPrefix(err.Error(), "yaml: ")}}
+	return []diag.Finding{{Position: diag.Position{File: name}, Code: "syntax", Text: strings.TrimPrefix(err.Error(), "yaml: "), Fix: "divide the file until the rest is read"}}
 }
 
 func syntaxFinding(name string, data []byte, e *yaml.LoadError) diag.Finding {
 	at := diag.Position{File: name, Line: e.Mark.Line, Column: e.Mark.Column}
 	start := diag.Position{File: name, Line: e.ContextMark.Line, Column: e.ContextMark.Column}
-	f := diag.Finding{Position: at, Code: "syntax", Text: e.Message}
+	f := diag.Finding{Position: at, Code: "syntax", Text: e.Message, Fix: "put quotes around the value, or look at the line before"}
 	if e.ContextMsg != "" {
 		f.Text = e.Message + " " + e.ContextMsg
 	}

@@ -21,6 +21,9 @@ func (d *decoder) text(n *yaml.Node) (expanded, bool) {
 	}
 	if x.changed {
 		d.src.secret(x.text, n.Value)
+		for _, v := range x.used { // a package may take the text apart and quote a part
+			d.src.secret(v.value, v.shown)
+		}
 	}
 	return x, len(x.missing) == 0
 }

@@ -7,6 +7,7 @@ type expanded struct {
 	text    string
 	changed bool     // something was replaced
 	missing []string // names that are not set and have no default
+	used    []hidden // values of the environment, and the references to them
 }
 
 // substitute replaces ${NAME} and ${NAME:-default} by environment variables.
@@ -43,6 +44,7 @@ func substitute(in string, lookup func(string) (string, bool)) expanded {
 		switch {
 		case ok && (set != "" || !hasDefault): // as in a shell, ":-" also stands in for an empty one
 			out.WriteString(set)
+			x.used = append(x.used, hidden{set, "${" + name + "}"})
 		case hasDefault:
 			out.WriteString(value)
 		default:

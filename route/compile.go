@@ -144,7 +144,7 @@ func parseHost(s string) (host, error) {
 	}
 	labels := strings.Count(suffix, ".") + 1
 	if wild && labels > maxLabels {
-		return host{}, diag.At("", "%q has more than %d labels", s, maxLabels)
+		return host{}, diag.At("", "%q has more than %d labels", s, maxLabels).WithFix("write a shorter name")
 	}
 	if !wild {
 		labels = 0

@@ -81,7 +81,7 @@ func (p *pattern) parse(text string) error {
 		p.kind = kindRest
 		return nil
 	case len(text) > maxPattern:
-		return diag.At("", "the pattern has %d bytes, more than %d", len(text), maxPattern)
+		return diag.At("", "the pattern has %d bytes, more than %d", len(text), maxPattern).WithFix("write a shorter one")
 	case strings.HasPrefix(text, regexPrefix):
 		return p.parseRegex(text[len(regexPrefix):])
 	case text[0] != '/':
@@ -196,7 +196,7 @@ func (p *pattern) parseSegments(text string) error {
 		pos = end
 	}
 	if n := p.parameters(); n > message.MaxParams {
-		return diag.At("", "%d parameters are more than %d", n, message.MaxParams)
+		return diag.At("", "%d parameters are more than %d", n, message.MaxParams).WithFix("write a shorter one")
 	}
 	return literalFault(p.plain())
 }
@@ -335,7 +335,7 @@ func (p *pattern) parseRegex(expr string) error {
 		}
 	}
 	if n := p.parameters(); n > message.MaxParams {
-		return diag.At("", "%d named groups are more than %d", n, message.MaxParams)
+		return diag.At("", "%d named groups are more than %d", n, message.MaxParams).WithFix("write a shorter one")
 	}
 	return nil
 }
@@ -350,7 +350,7 @@ func compileRegex(expr string) (*regexp.Regexp, error) {
 		return nil, diag.At("", "the regular expression is empty").WithFix("write one after the colon")
 	}
 	if len(expr) > maxRegex {
-		return nil, diag.At("", "the regular expression has %d bytes, more than %d", len(expr), maxRegex)
+		return nil, diag.At("", "the regular expression has %d bytes, more than %d", len(expr), maxRegex).WithFix("write a shorter one")
 	}
 	if _, err := syntax.Parse(expr, syntax.Perl); err != nil {
 		return nil, regexFault(err)

@@ -101,7 +101,7 @@ type core struct {
 func Build[T any](rules []Rule[T]) (*Table[T], error) {
 	t := &Table[T]{rules: rules, core: core{compiled: make([]*rule, len(rules)), names: make([]string, len(rules)), draw: rand.Int64N}}
 	if len(rules) > MaxRoutes {
-		return nil, diag.At("", "%d routes are more than %d", len(rules), MaxRoutes)
+		return nil, diag.At("", "%d routes are more than %d", len(rules), MaxRoutes).WithFix("divide the file")
 	}
 	faults := t.compile()
 	entries, errs := t.entries()
@@ -181,7 +181,7 @@ func (c *core) entries() ([]entry, []error) {
 			list = append(list, entry{rule: r, host: h, rank: r.on(h), source: source})
 		}
 		if len(list) > maxEntries {
-			return nil, []error{diag.At(at("", i)+".match.host", "all routes together have more than %d hosts", maxEntries)}
+			return nil, []error{diag.At(at("", i)+".match.host", "all routes together have more than %d hosts", maxEntries).WithFix("divide the file")}
 		}
 	}
 	return byPrecedence(list, &groups, c), groups.faults
