@@ -99,7 +99,7 @@ func (o *h2Output) flush() {
 	}
 	o.ctlMu.Unlock()
 	if len(o.buf) > 0 && o.err == nil {
-		if now := time.Now(); o.by.Sub(now) < o.limit-time.Second {
+		if now := time.Now(); o.by.Sub(now) < max(o.limit-time.Second, o.limit/2) {
 			o.by = now.Add(o.limit)
 			_ = o.nc.SetWriteDeadline(o.by)
 		}

@@ -230,7 +230,7 @@ func (e *h3Exchange) content(p *message.Response) error {
 
 func (e *h3Exchange) moveWriteDeadline() {
 	limit := e.s.limits.Write
-	if now := time.Now(); e.written.Sub(now) < limit-time.Second {
+	if now := time.Now(); e.written.Sub(now) < max(limit-time.Second, limit/2) {
 		e.written = now.Add(limit)
 		_ = e.ctl.SetWriteDeadline(e.written)
 	}
@@ -326,7 +326,7 @@ func (b *h3Body) read(p []byte) (int, error) {
 	if b.e.r.X.Stream || isGRPC(&b.e.r.Header) {
 		idle = slowQuiet
 	}
-	if now := time.Now(); b.by.Sub(now) < idle-time.Second {
+	if now := time.Now(); b.by.Sub(now) < max(idle-time.Second, idle/2) {
 		b.by = now.Add(idle)
 		_ = b.e.ctl.SetReadDeadline(b.by)
 	}
