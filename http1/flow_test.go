@@ -411,7 +411,7 @@ func TestSection10Upgrade(t *testing.T) {
 		{name: "a drain leaves it", play: echo, test: func(g *rig, c *client) {
 			c.send(upgrading)
 			after(10 * time.Millisecond)
-			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+			ctx, stop := context.WithTimeout(context.Background(), time.Minute) //nolint:usetesting // inside a bubble
 			defer stop()
 			done := make(chan error, 1)
 			go func() { done <- g.srv.Drain(ctx) }()
@@ -918,7 +918,7 @@ func TestSection1Linger(t *testing.T) {
 func TestSection11Drain(t *testing.T) {
 	t.Parallel()
 	drain := func(g *rig, d time.Duration) <-chan error {
-		ctx, stop := context.WithTimeout(t.Context(), d)
+		ctx, stop := context.WithTimeout(context.Background(), d) //nolint:usetesting // inside a bubble: the outer test's context is not of it
 		done := make(chan error, 1)
 		go func() { defer stop(); done <- g.srv.Drain(ctx) }()
 		return done
