@@ -53,7 +53,7 @@ func (t *Table[T]) Explain(r *message.Request, d Reading) Explanation {
 	for _, e := range t.touched(r, r.Path) {
 		t.reject(&x, seen, e, s.best, r, method)
 	}
-	if x.Verdict == NotFound {
+	if x.Verdict == NotFound && len(x.Not) == 0 {
 		t.near(&x, seen, r)
 	}
 	return x
