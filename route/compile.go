@@ -393,7 +393,7 @@ func (r *rule) takes(q *message.Request) bool {
 }
 
 // takesHost tells whether h takes the host of a request.
-func (h *host) takes(name string) bool {
+func (h host) takes(name string) bool {
 	switch {
 	case h.name == "":
 		return true

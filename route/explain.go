@@ -179,11 +179,11 @@ func anyOr(s string) string {
 // host, then those with the longest common start of the path.
 func (c *core) near(x *Explanation, seen map[int32]bool, r *message.Request) {
 	const most = 3
-	type nearby struct {
+	type neighbour struct {
 		e      int32
 		common int
 	}
-	var found []nearby
+	var found []neighbour
 	for i := range c.index.entries {
 		e := &c.index.entries[i]
 		if seen[e.source] {
@@ -196,9 +196,9 @@ func (c *core) near(x *Explanation, seen map[int32]bool, r *message.Request) {
 		case !e.host.takes(r.Host), n < 2:
 			continue
 		}
-		found = append(found, nearby{int32(i), n})
+		found = append(found, neighbour{int32(i), n})
 	}
-	slices.SortStableFunc(found, func(a, b nearby) int { return b.common - a.common })
+	slices.SortStableFunc(found, func(a, b neighbour) int { return b.common - a.common })
 	for _, f := range found[:min(len(found), most)] {
 		e := &c.index.entries[f.e]
 		because := "its path is " + e.rule.path.text

@@ -1,8 +1,8 @@
 package route
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/maru-msa/maru/message"
@@ -51,15 +51,18 @@ func TestExplain(t *testing.T) {
 			},
 		},
 		{
-			"the prefix decides", ask("GET", "x", "/auctions/7/bids"), 4, Found, []string{"prefix 9 bytes", "rest"},
+			"the prefix decides", ask("GET", "x", "/auctions/7/bids"), 4, Found,
+			[]string{"prefix 9 bytes", "rest"},
 			[]Rejection{why(8, "lower priority: -1, not 0")},
 		},
 		{
-			"an expression decides", ask("POST", "x", "/auctions/abc"), 9, Found, []string{"prefix 10 bytes", "segments"},
+			"an expression decides", ask("POST", "x", "/auctions/abc"), 9, Found,
+			[]string{"prefix 10 bytes", "segments"},
 			[]Rejection{why(2, "fewer parameters with an expression"), why(4, "shorter prefix"), why(8, "lower priority: -1, not 0")},
 		},
 		{
-			"a weight decides", ask("GET", "x", "/w"), 6, Found, []string{"path exact", "weight 3 of 6"},
+			"a weight decides", ask("GET", "x", "/w"), 6, Found,
+			[]string{"path exact", "weight 3 of 6"},
 			[]Rejection{why(8, "lower priority: -1, not 0")},
 		},
 		{
@@ -103,7 +106,7 @@ func TestExplainIsBounded(t *testing.T) {
 	t.Parallel()
 	var list []Match
 	for i := range 100 {
-		list = append(list, Match{Path: "/a", Headers: map[string]string{"X": fmt.Sprint(i)}})
+		list = append(list, Match{Path: "/a", Headers: map[string]string{"X": strconv.Itoa(i)}})
 	}
 	tab := table(t, rules(t, list...))
 	if got := tab.Explain(ask("GET", "x", "/a"), 0); len(got.Not) != maxRejections {

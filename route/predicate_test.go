@@ -214,8 +214,11 @@ func TestParams(t *testing.T) {
 func TestMethods(t *testing.T) {
 	t.Parallel()
 	tab := table(t, []Rule[int]{
-		{Match: match(t, "GET,PURGE /a"), Value: 0}, {Match: match(t, "POST /a"), Value: 1}, {Match: match(t, "/any"), Value: 2},
-		{Match: match(t, "OPTIONS /own"), Value: 3}, {Match: match(t, "GET /own"), Value: 4},
+		{Match: match(t, "GET,PURGE /a"), Value: 0},
+		{Match: match(t, "POST /a"), Value: 1},
+		{Match: match(t, "/any"), Value: 2},
+		{Match: match(t, "OPTIONS /own"), Value: 3},
+		{Match: match(t, "GET /own"), Value: 4},
 	})
 	preflight := func(path, method string) *message.Request {
 		r := requestOf(path, "Origin", "http://x", "Access-Control-Request-Method", method)

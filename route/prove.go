@@ -66,10 +66,10 @@ func (t *Table[T]) Reach(p Prover, rule int) *Example {
 	c := &t.core
 	for i := range c.index.entries {
 		e := &c.index.entries[i]
-		if int(e.source) != rule && !slices.Contains(e.members, int32(rule)) { //nolint:gosec // at most MaxRoutes
+		if int(e.source) != rule && !slices.Contains(e.members, int32(rule)) {
 			continue
 		}
-		h := p.hunt(c, int32(i)) //nolint:gosec // at most maxEntries
+		h := p.hunt(c, int32(i))
 		if ex, got := h.run(); got == yes {
 			return ex
 		}
@@ -81,7 +81,7 @@ func (t *Table[T]) Reach(p Prover, rule int) *Example {
 // itself included; nil when it has no weight.
 func (t *Table[T]) Members(rule int) []int {
 	for i := range t.index.entries {
-		if list := t.index.entries[i].members; slices.Contains(list, int32(rule)) { //nolint:gosec // at most MaxRoutes
+		if list := t.index.entries[i].members; slices.Contains(list, int32(rule)) {
 			out := make([]int, len(list))
 			for k, m := range list {
 				out[k] = int(m)
@@ -108,7 +108,7 @@ func (c *core) byRule() [][]int32 {
 	out := make([][]int32, len(c.compiled))
 	for i := range c.index.entries {
 		s := c.index.entries[i].source
-		out[s] = append(out[s], int32(i)) //nolint:gosec // at most maxEntries
+		out[s] = append(out[s], int32(i))
 	}
 	return out
 }

@@ -10,8 +10,18 @@ import (
 	"github.com/maru-msa/maru/message"
 )
 
-func TestDeadRoutes(t *testing.T) {
-	t.Parallel()
+// deadTest is a table of routes of which one takes no request.
+type deadTest struct {
+	name    string
+	rules   []Match
+	dead    int // the route that is, or -1
+	by      []int
+	why     string
+	example string
+}
+
+func deadTests(t *testing.T) []deadTest {
+	t.Helper()
 	with := func(short string, change func(*Match)) Match {
 		m := match(t, short)
 		change(&m)
@@ -21,14 +31,7 @@ func TestDeadRoutes(t *testing.T) {
 	header := func(short, name, value string, priority int) Match {
 		return with(short, func(m *Match) { m.Headers, m.Priority = map[string]string{name: value}, priority })
 	}
-	for _, test := range []struct {
-		name    string
-		rules   []Match
-		dead    int // the route that is, or -1
-		by      []int
-		why     string
-		example string
-	}{
+	return []deadTest{
 		{name: "nothing hides", rules: []Match{match(t, "/a"), match(t, "/b"), match(t, "/{rest...}")}, dead: -1},
 		{
 			name: "a catch-all first", rules: []Match{first("/{rest...}"), match(t, "/a/{id}")}, dead: 1, by: []int{0},
@@ -80,7 +83,12 @@ func TestDeadRoutes(t *testing.T) {
 			with("/a", func(m *Match) { m.Time.After, m.Priority = "2999-01-01T00:00:00Z", 1 }), match(t, "/a"),
 		}, dead: -1},
 		{name: "half of all callers", rules: []Match{with("/a", func(m *Match) { m.Segment = Segment{From: 0, To: 0.5} }), match(t, "/a")}, dead: -1},
-	} {
+	}
+}
+
+func TestDeadRoutes(t *testing.T) {
+	t.Parallel()
+	for _, test := range deadTests(t) {
 		tab := table(t, rules(t, test.rules...))
 		p := Prover{Listeners: []string{"public", "private"}, Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 		got := tab.Dead(p)

@@ -71,57 +71,80 @@ func (a *automaton) ready(pc uint32, start bool) []uint32 {
 // maxPairs bounds the search for a common text.
 const maxPairs = 20_000
 
+// meeting is a search for a text that two expressions take whole: breadth first
+// over pairs of places in their programs, so that it finds a shortest one.
+type meeting struct {
+	x, y  *automaton
+	queue []step
+	seen  map[pair]bool
+}
+
+// pair is a place in each program.
+type pair struct{ x, y uint32 }
+
+// step is how a pair was reached: from which step, by which octet.
+type step struct {
+	at   pair
+	from int
+	char byte
+}
+
+// reach notes all pairs that two places lead to without an octet.
+func (m *meeting) reach(px, py uint32, from int, char byte) {
+	ys := m.y.ready(py, from < 0)
+	for _, i := range m.x.ready(px, from < 0) {
+		for _, j := range ys {
+			if p := (pair{i, j}); !m.seen[p] {
+				m.seen[p] = true
+				m.queue = append(m.queue, step{p, from, char})
+			}
+		}
+	}
+}
+
+// advance follows every octet of the alphabet that both places of step i take.
+// Octets that lead to the same pair count once, so the plainest one stands for all.
+func (m *meeting) advance(i int, in, jn *syntax.Inst, alphabet string) {
+	tried := make(map[pair]bool, 1)
+	for k := range len(alphabet) {
+		c, next := rune(alphabet[k]), pair{in.Out, jn.Out}
+		if !tried[next] && in.MatchRune(c) && jn.MatchRune(c) {
+			tried[next] = true
+			m.reach(next.x, next.y, i, alphabet[k])
+		}
+	}
+}
+
+// text is what led to step i.
+func (m *meeting) text(i int) string {
+	var b []byte
+	for ; m.queue[i].from >= 0; i = m.queue[i].from {
+		b = append(b, m.queue[i].char)
+	}
+	slices.Reverse(b)
+	return string(b)
+}
+
 // common finds a shortest text that both expressions take whole, made of the
-// alphabet: a search over pairs of places in their two programs.
-func common(a, b, alphabet string) (string, answer) { //nolint:gocognit // one search with one queue
+// alphabet.
+func common(a, b, alphabet string) (string, answer) {
 	x, okA := newAutomaton(a)
 	y, okB := newAutomaton(b)
 	if !okA || !okB {
 		return "", unknown
 	}
-	type pair struct{ x, y uint32 }
-	type step struct {
-		at   pair
-		from int
-		char byte
-	}
-	var queue []step
-	seen := make(map[pair]bool)
-	reach := func(px, py uint32, from int, char byte) {
-		ys := y.ready(py, from < 0)
-		for _, i := range x.ready(px, from < 0) {
-			for _, j := range ys {
-				if p := (pair{i, j}); !seen[p] {
-					seen[p] = true
-					queue = append(queue, step{p, from, char})
-				}
-			}
-		}
-	}
-	reach(uint32(x.prog.Start), uint32(y.prog.Start), -1, 0)
-	for i := 0; i < len(queue); i++ {
+	m := meeting{x: x, y: y, seen: make(map[pair]bool)}
+	m.reach(uint32(x.prog.Start), uint32(y.prog.Start), -1, 0)
+	for i := 0; i < len(m.queue); i++ {
 		if i > maxPairs {
 			return "", unknown
 		}
-		in, jn := &x.prog.Inst[queue[i].at.x], &y.prog.Inst[queue[i].at.y]
-		if in.Op == syntax.InstMatch && jn.Op == syntax.InstMatch {
-			var text []byte
-			for k := i; queue[k].from >= 0; k = queue[k].from {
-				text = append(text, queue[k].char)
-			}
-			slices.Reverse(text)
-			return string(text), yes
-		}
-		if in.Op == syntax.InstMatch || jn.Op == syntax.InstMatch {
-			continue
-		}
-		tried := make(map[[2]uint32]bool, 1)
-		for k := range len(alphabet) {
-			c := rune(alphabet[k])
-			if in.MatchRune(c) && jn.MatchRune(c) && !tried[[2]uint32{in.Out, jn.Out}] {
-				tried[[2]uint32{in.Out, jn.Out}] = true
-				reach(in.Out, jn.Out, i, alphabet[k])
-			}
+		in, jn := &x.prog.Inst[m.queue[i].at.x], &y.prog.Inst[m.queue[i].at.y]
+		switch endX, endY := in.Op == syntax.InstMatch, jn.Op == syntax.InstMatch; {
+		case endX && endY:
+			return m.text(i), yes
+		case !endX && !endY:
+			m.advance(i, in, jn, alphabet)
 		}
 	}
 	return "", no

@@ -195,7 +195,7 @@ func byPrecedence(list []entry, groups *groups, c *core) []entry {
 	}
 	keys := make([]key, len(list))
 	for i := range list {
-		keys[i] = key{list[i].rank.head, int32(i)} //nolint:gosec // at most maxEntries
+		keys[i] = key{list[i].rank.head, int32(i)}
 	}
 	slices.SortFunc(keys, func(a, b key) int {
 		if a.head != b.head {

@@ -11,8 +11,8 @@ import (
 	"github.com/maru-msa/maru/message"
 )
 
-// puzzle asks for one request that keeps all of take and that fails at every one
-// of the conditions in avoid. Each dimension of a request (method, host, path, a
+// puzzle asks for one request that every corner in take accepts and that fails at
+// each of the conditions in avoid. Each dimension of a request (method, host, path, a
 // header …) is solved for itself.
 type puzzle struct {
 	take  []corner

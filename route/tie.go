@@ -182,11 +182,12 @@ func (t *tieSearch) meet(a, b *entry) bool {
 		return false
 	}
 	t.tied[b.source] = true
-	e := diag.At(at("", int(b.source))+".match", "this route and %s take the same request, and neither is more specific", t.called(a.source)).
+	fault := diag.At(at("", int(b.source))+".match",
+		"this route and %s take the same request, and neither is more specific", t.called(a.source)).
 		WithCode("tie").WithRelated(at("", int(a.source)) + ".match").
 		WithFix("make one more specific, or give one of them a higher priority")
-	e.Example = ex.String()
-	t.faults = append(t.faults, e)
+	fault.Example = ex.String()
+	t.faults = append(t.faults, fault)
 	return true
 }
 

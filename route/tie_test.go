@@ -114,36 +114,20 @@ func TestTiesAgreeWithRandomRequests(t *testing.T) {
 	r := message.NewRequest()
 	seen := 0
 	for range 600 {
-		matches := make([]Match, 2+w.IntN(20))
-		for i := range matches {
-			if matches[i] = w.match(); i > 0 && w.chance(2) {
-				path := matches[i].Path
-				if matches[i] = matches[w.IntN(i)]; w.chance(2) {
-					matches[i].Path = path
-				}
-			}
-		}
+		matches := w.alike(2 + w.IntN(20))
 		found := make(map[string]bool)
-		if _, err := Build(rules(t, matches...)); err != nil {
-			for _, e := range diag.Flatten(err) {
-				found[e.Path] = true
-			}
+		_, err := Build(rules(t, matches...))
+		for _, e := range diag.Flatten(err) {
+			found[e.Path] = true
 		}
 		c := build(t, matches)
 		for range 100 {
 			w.request(r)
 			r.Header.Reset() // one header twice with two values is no tie
 			r.Query = ""
-			took := taking(c, r)
-			for i := 1; i < len(took); i++ {
-				if took[i].source == took[i-1].source || took[i].rank != took[i-1].rank {
-					continue
-				}
-				seen++
-				later := max(took[i].source, took[i-1].source)
-				if !found[at("", int(later))+".match"] {
-					t.Fatalf("%s %s %s is taken by two and no tie was found: %+v and %+v", r.Method, r.Host, r.Path,
-						matches[took[i-1].source], matches[took[i].source])
+			for _, later := range tied(taking(c, r)) {
+				if seen++; !found[at("", int(later))+".match"] {
+					t.Fatalf("%s %s %s meets a tie of %+v that was not found", r.Method, r.Host, r.Path, matches[later])
 				}
 			}
 		}
@@ -151,6 +135,31 @@ func TestTiesAgreeWithRandomRequests(t *testing.T) {
 	if seen < 100 {
 		t.Errorf("only %d requests met a tie", seen)
 	}
+}
+
+// alike makes matches of which many repeat one another in part.
+func (w world) alike(n int) []Match {
+	matches := make([]Match, n)
+	for i := range matches {
+		if matches[i] = w.match(); i > 0 && w.chance(2) {
+			path := matches[i].Path
+			if matches[i] = matches[w.IntN(i)]; w.chance(2) {
+				matches[i].Path = path
+			}
+		}
+	}
+	return matches
+}
+
+// tied gives the later rules of entries that rank equal.
+func tied(took []entry) []int32 {
+	var out []int32
+	for i := 1; i < len(took); i++ {
+		if took[i].source != took[i-1].source && took[i].rank == took[i-1].rank {
+			out = append(out, max(took[i].source, took[i-1].source))
+		}
+	}
+	return out
 }
 
 func taking(c *core, r *message.Request) []entry {
