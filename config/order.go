@@ -3,6 +3,7 @@ package config
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/maru-msa/maru/diag"
 	"github.com/maru-msa/maru/filter"
@@ -26,6 +27,7 @@ func placedOf(path string, list []filter.Named) []placed {
 type orderRule struct {
 	outer, inner []string
 	text         string // of the later one; %[1]s is its word, %[2]s the earlier one's
+	fix          string // in the place of "write the later before the earlier", with the same words
 	blameEarlier bool   // the finding is about the earlier one
 }
 
@@ -41,8 +43,13 @@ func orderRules() []orderRule {
 			text: "%[1]s comes after %[2]s: a preflight carries no credentials, so %[2]s would refuse it",
 		},
 		{
-			outer: []string{"cache", "coalesce"}, inner: askers(), blameEarlier: true,
+			outer: []string{"cache", "coalesce"}, inner: append(askers(), "ip"), blameEarlier: true,
 			text: "%[2]s comes before %[1]s: it would answer callers that %[1]s has not let in",
+		},
+		{
+			outer: []string{"cache", "coalesce"}, inner: []string{"split"}, blameEarlier: true,
+			text: "%[2]s comes before %[1]s: it would give the answers of one variant to all",
+			fix:  "write %[2]s among the filters of the services that %[1]s names",
 		},
 		{
 			outer: []string{"transform"}, inner: []string{"compress"},
@@ -59,6 +66,10 @@ func orderRules() []orderRule {
 func once() []string {
 	return []string{"cors", "compress", "cache", "request-id"}
 }
+
+// enders are filters that answer whatever comes: what stands behind them in the
+// same list never runs.
+func enders() []string { return []string{"respond", "split"} }
 
 // order finds filters in an order that cannot work, on the way of each route:
 // listener, global, the route's own, the service's.
@@ -111,6 +122,11 @@ func (w *whole) chain(chain []placed, seen map[[2]string]bool) {
 					w.add(r.finding(early, late))
 				}
 			}
+			if slices.Contains(enders(), early.word) && sameList(early.path, late.path) {
+				seen[pair] = true
+				w.add(diag.At(late.path, "%s comes after %s, which answers every request: it never runs", late.word, early.word).
+					WithCode("order").WithRelated(early.path).WithFix("move it up, or remove it").AsWarning())
+			}
 			if early.word == late.word && slices.Contains(once(), late.word) {
 				seen[pair] = true
 				w.add(diag.At(late.path, "%s is on this way twice", late.word).WithCode("order").WithRelated(early.path).
@@ -125,6 +141,15 @@ func (r orderRule) finding(early, late placed) *diag.FieldError {
 	if r.blameEarlier {
 		at, other = early, late
 	}
+	fix := r.fix
+	if fix == "" {
+		fix = "write %[1]s before %[2]s"
+	}
 	return diag.At(at.path, r.text, late.word, early.word).WithCode("order").WithRelated(other.path).
-		WithFix("write %s before %s", late.word, early.word)
+		WithFix(fix, late.word, early.word)
+}
+
+// sameList tells whether two filters stand in one list.
+func sameList(a, b string) bool {
+	return a[:strings.LastIndexByte(a, '[')] == b[:strings.LastIndexByte(b, '[')]
 }

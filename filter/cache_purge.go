@@ -83,7 +83,7 @@ func purgeTarget(u string) (t target, ok bool) {
 	if err == nil {
 		path, err = removeDots(path)
 	}
-	if t.path = string(path); err != nil || t.authority == "" {
+	if t.path = string(path); err != nil || t.authority == "" || t.authority[0] == ':' {
 		return t, false
 	}
 	return t, true
