@@ -70,6 +70,7 @@ func (a *API) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/listeners", a.listeners)
 	mux.HandleFunc("GET /v1/services", a.services)
 	mux.HandleFunc("GET /v1/services/{name}", a.service)
+	mux.HandleFunc("POST /v1/cache/purge", a.purge)
 	mux.HandleFunc("POST /v1/drain", a.drain)
 	profiles(mux)
 	return a.guard(mux)
@@ -90,6 +91,7 @@ GET  /v1/routes           the routes, by precedence
 POST /v1/explain          which route takes a request, and why: {"method", "url", "headers", "client", "listener"}
 GET  /v1/listeners        the listeners
 GET  /v1/services         the services; /v1/services/NAME with endpoints
+POST /v1/cache/purge      throw responses out: {"url"}, {"prefix"}, {"tag"} or {"all": true}; "soft" makes them stale
 POST /v1/drain            drain and end
 GET  /debug/pprof/        profiles
 `)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/maru-msa/maru/diag"
 	"github.com/maru-msa/maru/edge"
+	"github.com/maru-msa/maru/filter"
 	"github.com/maru-msa/maru/message"
 	"github.com/maru-msa/maru/route"
 	"github.com/maru-msa/maru/telemetry"
@@ -34,7 +35,10 @@ func newBench(t *testing.T) *bench {
 	status := &Status{}
 	rt, err := edge.Build(edge.Config{
 		Services: map[string]edge.ServiceConfig{"reward": {Config: upstream.Config{URL: "http://127.0.0.1:1"}}},
-		Routes:   []edge.RouteConfig{{Name: "rewards", Match: matching(t, "GET /rewards/{id}"), To: "reward"}},
+		Routes: []edge.RouteConfig{{
+			Name: "rewards", Match: matching(t, "GET /rewards/{id}"), To: "reward",
+			Filters: []filter.Named{{Word: "cache", Config: new(filter.Cache)}},
+		}},
 	}, edge.Env{}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -352,5 +356,31 @@ func TestServeEndsWithItsContext(t *testing.T) {
 	stop()
 	if err := <-served; err != nil {
 		t.Errorf("serve ended with %v", err)
+	}
+}
+
+func TestPurge(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for body, want := range map[string]int{
+		`{"tag": "menu"}`:              200,
+		`{"all": true, "soft": true}`:  200,
+		`{"url": "http://a/b?c"}`:      200,
+		`{"url": "b"}`:                 400,
+		`{"tag": "menu", "all": true}`: 400,
+		`{}`:                           400,
+		`{"path": "/misspelt"}`:        400,
+		`nonsense`:                     400,
+		`{"tag": "` + strings.Repeat("x", maxQuery): 400,
+	} {
+		if got, text := b.call(t, "POST", "/v1/cache/purge", body); got != want {
+			t.Errorf("purge %.60s: %d, want %d: %s", body, got, want, text)
+		}
+	}
+	if _, text := b.call(t, "POST", "/v1/cache/purge", `{"all": true}`); !strings.Contains(text, `"caches": 1`) {
+		t.Errorf("purge: %s", text)
+	}
+	if _, text := b.call(t, "GET", "/metrics", ""); !strings.Contains(text, "maru_cache_entries 0\n") {
+		t.Error("the metrics lack the cache")
 	}
 }

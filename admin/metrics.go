@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/maru-msa/maru/filter"
 	"github.com/maru-msa/maru/telemetry"
 	"github.com/maru-msa/maru/upstream"
 )
@@ -43,6 +44,7 @@ func (a *API) families() []*dto.MetricFamily {
 		stats := rt.Services()
 		e.services(stats)
 		e.endpoints(stats)
+		e.caches(rt.Kept())
 	}
 	slices.SortFunc(e.families, func(a, b *dto.MetricFamily) int { return cmp.Compare(a.GetName(), b.GetName()) })
 	return e.families
@@ -143,6 +145,24 @@ func (e *exposition) services(stats []upstream.Stats) {
 			source.add(float64(s.SourceErrors), s.Name)
 		}
 	}
+}
+
+// caches is what the response caches hold, all together.
+func (e *exposition) caches(kept map[string]any) {
+	var sum filter.CacheStats
+	n := 0
+	for _, k := range kept {
+		if c, ok := k.(interface{ Stats() filter.CacheStats }); ok {
+			s := c.Stats()
+			sum.Entries, sum.Bytes, sum.Limit, n = sum.Entries+s.Entries, sum.Bytes+s.Bytes, sum.Limit+s.Limit, n+1
+		}
+	}
+	if n == 0 {
+		return
+	}
+	e.gauge("maru_cache_entries", "Responses in the caches.").add(float64(sum.Entries))
+	e.gauge("maru_cache_bytes", "Memory that they take.").add(float64(sum.Bytes))
+	e.gauge("maru_cache_limit_bytes", "Memory that they may take.").add(float64(sum.Limit))
 }
 
 // endpoints is the live state of every endpoint.

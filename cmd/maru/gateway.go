@@ -105,6 +105,7 @@ func (g *gateway) prepare(ctx context.Context, alive *sync.WaitGroup) {
 	g.env.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: &g.level}))
 	g.env.Watch = http1.NewWatchdog()
 	alive.Go(func() { _ = g.env.Watch.Run(ctx) })
+	g.env.Tickets = new(edge.TicketKeys)
 	g.env.Key = make([]byte, 32)
 	_, _ = rand.Read(g.env.Key) // never fails (crypto/rand)
 	if !g.plain {

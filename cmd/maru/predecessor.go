@@ -26,6 +26,8 @@ type handover struct {
 	Sockets []edge.Socket `json:"sockets"`
 	// Key signs cookies when the file names no secret.
 	Key []byte `json:"key"`
+	// Tickets are the keys of TLS session tickets.
+	Tickets json.RawMessage `json:"tickets,omitempty"`
 }
 
 // handoverVar tells a process that it has a predecessor; descriptor 3 is its
@@ -107,6 +109,10 @@ func launch(path string, control int, sockets []edge.Socket) (pid int, err error
 // introduce tells the successor what it got.
 func (g *gateway) introduce(control *os.File, sockets []edge.Socket) error {
 	h := handover{Key: g.env.Key}
+	var err error
+	if h.Tickets, err = g.env.Tickets.Export(); err != nil {
+		return fmt.Errorf("hand over the TLS sessions: %w", err)
+	}
 	for i, s := range sockets {
 		s.FD = controlFD + 1 + i
 		h.Sockets = append(h.Sockets, s)

@@ -17,6 +17,7 @@ import (
 type legacy struct {
 	sockets edge.Inherited
 	key     []byte
+	tickets []byte
 	control *os.File
 }
 
@@ -39,7 +40,7 @@ func inherit() (*legacy, error) {
 	for _, s := range h.Sockets {
 		syscall.CloseOnExec(s.FD)
 	}
-	l.key = h.Key
+	l.key, l.tickets = h.Key, h.Tickets
 	l.sockets = edge.Inherited{
 		Sockets: h.Sockets,
 		Open: func(network, address string) (net.Listener, error) {
@@ -62,6 +63,11 @@ func (g *gateway) takeOver() error {
 	}
 	g.legacy = l
 	g.env.Key = l.key
+	if len(l.tickets) > 0 {
+		if err := g.env.Tickets.Import(l.tickets); err != nil {
+			return fmt.Errorf("take over the TLS sessions: %w", err)
+		}
+	}
 	g.server.Listen, g.server.ListenPacket = l.sockets.Listen, l.sockets.ListenPacket
 	g.desk.listen = l.sockets.Listen
 	return nil
