@@ -1,6 +1,7 @@
 package edge_test
 
 import (
+	"bufio"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
@@ -464,3 +465,39 @@ func TestTLSFaultsAtBuild(t *testing.T) {
 
 // read reads one answer from a connection that may end instead.
 func read(c net.Conn) (*edgetest.Answer, error) { return edgetest.Read(c, false) }
+
+// TestRecordsAreNotMessages has a request come in TLS records of any size: one
+// octet first, all octets apart, two requests in one.
+func TestRecordsAreNotMessages(t *testing.T) {
+	t.Parallel()
+	g, s := secure(t, &edge.TLSConfig{Development: true})
+	one := edgetest.Wire("POST /x HTTP/1.1\nHost: localhost\nContent-Length: 3\n\nabc")
+	rows := map[string][]string{
+		"one octet, then the rest": {one[:1], one[1:]},
+		"head, then body":          {one[:len(one)-3], one[len(one)-3:]},
+		"octet by octet":           strings.Split(one, ""),
+		"in one":                   {one},
+		"two in one":               {one + one},
+		"one and a half":           {one + one[:9], one[9:]},
+	}
+	for name, records := range rows {
+		before := len(s.Requests())
+		c := insecure(g.Dial("public"))
+		for _, r := range records {
+			if _, err := c.Write([]byte(r)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := bufio.NewReader(c)
+		n := strings.Count(strings.Join(records, ""), "POST")
+		for range n {
+			if a, err := edgetest.ReadAnswer(r, false); err != nil || a.Status != 200 {
+				t.Fatalf("%s: %+v %v", name, a, err)
+			}
+		}
+		got := s.Requests()[before:]
+		if len(got) != n || !strings.HasSuffix(got[0], "\r\n\r\nabc") {
+			t.Errorf("%s: the service got %q", name, got)
+		}
+	}
+}
