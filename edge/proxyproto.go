@@ -44,6 +44,11 @@ func acceptProxy(c net.Conn, t *trust) (proxied, error) {
 	if !t.trusts(peerOf(c).Addr()) {
 		return proxied{}, errProxyUntrusted
 	}
+	return acceptTimed(c)
+}
+
+// acceptTimed reads the header within its time.
+func acceptTimed(c net.Conn) (proxied, error) {
 	if err := c.SetReadDeadline(time.Now().Add(proxyHeaderTime)); err != nil {
 		return proxied{}, err
 	}
