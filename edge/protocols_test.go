@@ -23,6 +23,7 @@ import (
 	"github.com/maru-msa/maru/edge"
 	"github.com/maru-msa/maru/edge/edgetest"
 	"github.com/maru-msa/maru/message"
+	"github.com/maru-msa/maru/upstream"
 )
 
 // protocol is one way into the gateway.
@@ -84,7 +85,11 @@ func eachProtocol(t *testing.T, h http.HandlerFunc, change func(*edge.Config), t
 // start starts a gateway in front of the handler.
 func (p protocol) start(t *testing.T, h http.HandlerFunc, change func(*edge.Config)) *way {
 	t.Helper()
-	service := httptest.NewServer(h)
+	service := httptest.NewUnstartedServer(h)
+	service.Config.Protocols = new(http.Protocols)
+	service.Config.Protocols.SetHTTP1(true)
+	service.Config.Protocols.SetUnencryptedHTTP2(true)
+	service.Start()
 	t.Cleanup(service.Close)
 	cfg := edgetest.Config(t, service.URL, p.listener)
 	if change != nil {
@@ -316,6 +321,16 @@ func TestInterimByEveryProtocol(t *testing.T) {
 
 func TestBodyLimitByEveryProtocol(t *testing.T) {
 	t.Parallel()
+	for _, version := range []upstream.Version{upstream.HTTP1, upstream.HTTP2C} {
+		t.Run("to "+string(version), func(t *testing.T) {
+			t.Parallel()
+			testBodyLimit(t, version)
+		})
+	}
+}
+
+func testBodyLimit(t *testing.T, version upstream.Version) {
+	t.Helper()
 	limit := message.Size(1000)
 	eachProtocol(t, func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.Copy(io.Discard, r.Body)
@@ -327,6 +342,9 @@ func TestBodyLimitByEveryProtocol(t *testing.T) {
 		l := cfg.Listen["public"]
 		l.Limits.Body = &limit
 		cfg.Listen["public"] = l
+		s := cfg.Services["service"]
+		s.HTTP = version
+		cfg.Services["service"] = s
 	}, func(t *testing.T, w *way) {
 		large := strings.Repeat("x", 5000)
 		for name, body := range map[string]io.Reader{"announced": strings.NewReader(large), "streamed": io.MultiReader(strings.NewReader(large))} {
@@ -339,6 +357,42 @@ func TestBodyLimitByEveryProtocol(t *testing.T) {
 			t.Errorf("status %d", p.StatusCode)
 		}
 	})
+}
+
+// TestEventsOutliveTheTimeout lets a stream of events go on when the time of its
+// route is long over, from services of both versions.
+func TestEventsOutliveTheTimeout(t *testing.T) {
+	t.Parallel()
+	short := 100 * time.Millisecond
+	h := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+		for i := range 6 {
+			_, _ = io.WriteString(w, "data: x\n")
+			_ = http.NewResponseController(w).Flush()
+			if i < 5 {
+				select { // a service takes its time
+				case <-time.After(short / 2):
+				case <-r.Context().Done():
+				}
+			}
+		}
+	}
+	for _, p := range protocols() {
+		for _, version := range []upstream.Version{upstream.HTTP1, upstream.HTTP2C} {
+			t.Run(p.name+" to "+string(version), func(t *testing.T) {
+				t.Parallel()
+				w := p.start(t, h, func(cfg *edge.Config) {
+					cfg.Routes[0].Timeout = &short
+					s := cfg.Services["service"]
+					s.HTTP = version
+					cfg.Services["service"] = s
+				})
+				if got := content(t, w.do(w.request("GET", "/", nil))); got != strings.Repeat("data: x\n", 6) {
+					t.Errorf("read %q", got)
+				}
+			})
+		}
+	}
 }
 
 func TestAltSvcWhileHTTP3IsServed(t *testing.T) {

@@ -505,6 +505,13 @@ func (c *ClientConn) begin(r *message.Request, o *RoundTripOptions) error {
 	if p.Status == 101 {
 		return c.tunnel(r)
 	}
+	if events := EventStream(&p.Header); events || r.X.Stream {
+		p.Stream = events
+		if r.X.IdleTimeout == 0 {
+			c.in.idle = max(o.BodyIdle, StreamIdle)
+		}
+		c.in.by = neverAt // such an answer ends when it ends
+	}
 	c.in.keep(c.head.framing != framingNone)
 	c.body.start(&c.in, c.head.framing, p.Length)
 	if c.head.framing == framingChunked {
@@ -516,6 +523,16 @@ func (c *ClientConn) begin(r *message.Request, o *RoundTripOptions) error {
 		p.Body = &c.body
 	}
 	return nil
+}
+
+// StreamIdle is how long a stream may be silent.
+const StreamIdle = 5 * time.Minute
+
+// EventStream tells whether a body is a stream of events (Server-Sent Events).
+func EventStream(h *message.Header) bool {
+	const media = "text/event-stream"
+	v := h.Value(message.ContentType)
+	return len(v) >= len(media) && foldEqual(v[:len(media)], media) && (len(v) == len(media) || v[len(media)] == ';' || v[len(media)] == ' ')
 }
 
 // answered takes the deadline of the answer away from an upload under way.

@@ -18,15 +18,14 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"github.com/maru-msa/maru/http1"
 	"github.com/maru-msa/maru/message"
 	"github.com/maru-msa/maru/problem"
 )
 
 const (
-	// streamIdle is how long a stream of events may pause, grpcIdle a gRPC call,
-	// which has deadlines of its own.
-	streamIdle = 5 * time.Minute
-	grpcIdle   = time.Hour
+	// grpcIdle is how long a gRPC call may pause: it has deadlines of its own.
+	grpcIdle = time.Hour
 )
 
 // h2exchange is one exchange over HTTP/2: the request as net/http has it, the
@@ -279,9 +278,14 @@ func (e *h2exchange) answer(res *http.Response) {
 	case grpc:
 		idle = grpcIdle
 		p.Stream = true
-	case strings.HasPrefix(p.Header.Value(message.ContentType), "text/event-stream"):
-		idle = max(idle, streamIdle)
-		p.Stream = true
+	case http1.EventStream(&p.Header), e.r.X.Stream:
+		if e.r.X.IdleTimeout == 0 {
+			idle = max(idle, http1.StreamIdle)
+		}
+		p.Stream = http1.EventStream(&p.Header)
+		if e.end != nil {
+			e.end.Stop() // such an answer ends when it ends
+		}
 	}
 	e.body = h2body{e: e, res: res, idle: idle}
 	// A length of 0 that no field announced: the head ended the stream, as in
@@ -364,6 +368,11 @@ func (e *h2exchange) failed(err error, began time.Time) *failure {
 	}
 	if e.up != nil {
 		if fault := e.up.fault(); fault != nil { // the client's body ended badly
+			if ref, ok := errors.AsType[*http1.Refusal](fault); ok && ref.Status < 500 {
+				p := problem.Wrap(fault, ref.Status, ref.Reason, ref.Detail())
+				p.Close = true
+				return &failure{Error: p}
+			}
 			return &failure{Error: problem.Wrap(fault, 499, "client_abort", "the request was not completed")}
 		}
 	}
