@@ -2,6 +2,7 @@ package edge
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -96,14 +97,18 @@ func (rt *Runtime) Explain(q ExplainQuery, place func(path string) string) (*Exp
 	if err != nil {
 		return nil, err
 	}
-	x := &Explanation{Listener: f.name}
 	d, err := f.accept(r, target)
-	x.Client = r.X.Client.String()
 	if err != nil {
+		x := &Explanation{Listener: f.name, Client: r.X.Client.String()}
 		x.refused(err)
 		return x, nil
 	}
-	x.Canonical, x.Readings = strings.Clone(r.Path), d.String()
+	return rt.explained(f, r, d, place), nil
+}
+
+// explained explains a request that a listener let in.
+func (rt *Runtime) explained(f *front, r *message.Request, d route.Reading, place func(string) string) *Explanation {
+	x := &Explanation{Listener: f.name, Client: r.X.Client.String(), Canonical: strings.Clone(r.Path), Readings: d.String()}
 	rt.explain(x, f, rt.table.Explain(r, d), place)
 	if x.Verdict == route.MethodNotAllowed.String() || x.Verdict == route.Options.String() {
 		x.Allow = rt.table.Allow(r)
@@ -114,7 +119,21 @@ func (rt *Runtime) Explain(q ExplainQuery, place func(path string) string) (*Exp
 		}
 		x.Params[p.Name] = strings.Clone(p.Value)
 	}
-	return x, nil
+	return x
+}
+
+// live answers a trusted peer that asked with X-Maru-Explain what would happen
+// to its request. By then the listener's filters have seen it.
+func (f *front) live(r *message.Request, d route.Reading) (*message.Response, error) {
+	text, err := json.Marshal(f.rt.explained(f, r, d, func(string) string { return "" }))
+	if err != nil {
+		return nil, fmt.Errorf("write the explanation: %w", err)
+	}
+	p := message.NewResponse(200)
+	p.Header.AppendID(message.ContentType, "application/json")
+	p.Header.AppendID(message.CacheControl, "no-store")
+	p.SetBytes(append(text, '\n'))
+	return p, nil
 }
 
 // frontOf gives a listener by name, or the one that is meant without.
