@@ -202,7 +202,7 @@ func TestTestSupportStaysOutOfTheBinary(t *testing.T) {
 
 // realTime are the packages whose tests drive processes and sockets, and so may
 // wait in real time.
-func realTime() []string { return []string{"cmd/maru", "demo", "bench", "edge", "upstream"} }
+func realTime() []string { return []string{"cmd/maru", "demo", "bench", "edge", "http1", "upstream"} }
 
 // Unit tests wait for events, or sleep in the bubble of testing/synctest, whose
 // clock costs nothing.
