@@ -22,7 +22,8 @@ type commands struct {
 	Demo     demoCommand     `cmd:"" help:"Run an example estate behind a gateway, with a load to look at."`
 	DemoPart demoPartCommand `cmd:"" hidden:"" name:"demo-part" help:"One process of the demo."`
 
-	Version versionCommand `cmd:"" help:"Print version and build."`
+	Completion completionCommand `cmd:"" help:"Print a script that completes the command line."`
+	Version    versionCommand    `cmd:"" help:"Print version and build."`
 }
 
 // exitError ends the process with a code; what there was to say is said.
