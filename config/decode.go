@@ -270,7 +270,9 @@ func (d *decoder) notAList(n *yaml.Node, v reflect.Value) {
 	case n.Kind == yaml.MappingNode:
 		f.Fix = `put "- " before each entry`
 	case n.Kind == yaml.ScalarNode:
-		f.Fix = "write [" + n.Value + "]"
+		if !strings.ContainsAny(n.Value, "\r\n") { // a block of text is no entry
+			f.Fix = "write [" + n.Value + "]"
+		}
 		return
 	}
 	one := reflect.New(v.Type().Elem()).Elem()
