@@ -1,7 +1,10 @@
 package http1
 
 import (
+	"bytes"
 	"errors"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -568,5 +571,27 @@ func TestValidAuthorityWithoutExchange(t *testing.T) {
 	_, err = ValidAuthority(nil, "a b")
 	if judge(false, 0, err).reason != ReasonHostSyntax {
 		t.Error(err)
+	}
+}
+
+// Every reason word stands in the page for users.
+func TestReasonsAreDocumented(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("refusal.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../docs/http1.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := regexp.MustCompile(`Reason\w+\s*= "([a-z0-9_]+)"`).FindAllSubmatch(source, -1)
+	if len(words) < 50 {
+		t.Fatalf("%d words", len(words))
+	}
+	for _, w := range words {
+		if !bytes.Contains(page, []byte("`"+string(w[1])+"`")) {
+			t.Errorf("docs/http1.md lacks %s", w[1])
+		}
 	}
 }
