@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -505,4 +506,51 @@ func TestRecordsAreNotMessages(t *testing.T) {
 // overTLS speaks TLS on c to a development certificate.
 func overTLS(c net.Conn) *tls.Conn {
 	return tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}) //nolint:gosec // self-signed
+}
+
+// TestMisdirectedOverHTTP2: a connection that was opened for one host carries no
+// request for another one with a policy of its own.
+func TestMisdirectedOverHTTP2(t *testing.T) {
+	t.Parallel()
+	ca := edgetest.NewCA(t)
+	server := ca.Issue("open.example", "admin.example").Files(t, t.TempDir())
+	g, s := secure(t, &edge.TLSConfig{
+		Certificates: []edge.CertConfig{server},
+		Hosts:        map[string]edge.TLSPolicy{"admin.example": {ClientAuth: "require", ClientCA: []string{ca.File()}}},
+	})
+	visit := func(sni, host string) int {
+		transport := &http.Transport{
+			ForceAttemptHTTP2: true,
+			TLSClientConfig: &tls.Config{
+				RootCAs: ca.Pool, ServerName: sni, Certificates: []tls.Certificate{ca.Issue("client").TLS},
+			},
+		}
+		defer transport.CloseIdleConnections()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+g.Addr("public")+"/", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		p, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = p.Body.Close()
+		if p.ProtoMajor != 2 {
+			t.Errorf("spoke %s", p.Proto)
+		}
+		return p.StatusCode
+	}
+	if got := visit("open.example", "admin.example"); got != 421 {
+		t.Errorf("another policy: %d", got)
+	}
+	if len(s.Requests()) > 0 {
+		t.Errorf("the service was called: %q", s.Requests())
+	}
+	if got := visit("admin.example", "admin.example"); got != 200 {
+		t.Errorf("its own: %d", got)
+	}
+	if got := edgetest.Field(s.Last(), "Client-Cert"); len(got) != 1 || !strings.HasPrefix(got[0], ":MII") {
+		t.Errorf("Client-Cert %q", got)
+	}
 }
