@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
@@ -37,6 +38,7 @@ type h2Server struct {
 	refuse  func(ref *http1.Refusal, peer netip.AddrPort, line []byte) *message.Response
 	refused func(listener, reason string)
 	done    func(r *message.Request, p *message.Response, err error)
+	log     *slog.Logger
 	limits  http1.Limits
 	date    *http1.Clock
 
@@ -57,6 +59,7 @@ func newH2(e *engines, limits http1.Limits, env Env) *h2Server {
 		},
 		refused: env.Refused,
 		done:    env.Done,
+		log:     env.Log,
 		limits:  limits.WithDefaults(),
 		date:    http1.NewClock(),
 		conns:   make(map[*h2Conn]struct{}),

@@ -2,7 +2,9 @@ package edge
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -83,6 +85,7 @@ func newH2Stream(c *h2Conn, id uint32, r *message.Request, ref *http1.Refusal, e
 
 // run is the exchange.
 func (st *h2Stream) run() {
+	defer st.guard()
 	r, s := st.r, st.c.s
 	var p *message.Response
 	if st.ref != nil {
@@ -109,6 +112,25 @@ func (st *h2Stream) run() {
 	p.Release()
 	st.over()
 	r.Release()
+}
+
+// guard keeps a panic to its stream, when it happened outside of a handler: in a
+// body that a filter reads. The stream is reset.
+func (st *h2Stream) guard() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	c := st.c
+	c.s.log.Error("panic while writing an answer", "value", fmt.Sprint(v), "listener", c.info.listener, "stack", string(debug.Stack()))
+	c.mu.Lock()
+	gone := st.gone
+	st.close(errStreamReset)
+	c.mu.Unlock()
+	if !gone {
+		c.out.queue(appendReset(nil, st.id, http2.ErrCodeInternal))
+	}
+	st.over()
 }
 
 // respond writes the response. One that can't be completed is reset, so that it

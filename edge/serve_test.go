@@ -3,7 +3,9 @@ package edge_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -303,4 +305,74 @@ func emptyFile(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return name
+}
+
+// bursts is a filter with a bug in the body that it puts around the service's.
+type bursts struct{}
+
+func (bursts) Filter(filter.Env) (filter.Filter, error) {
+	return func(next filter.Func) filter.Func {
+		return func(r *message.Request) (*message.Response, error) {
+			p, err := next(r)
+			if err == nil {
+				p.Body, p.Length = &burstingBody{Body: p.Body}, message.Unknown
+			}
+			return p, err
+		}
+	}, nil
+}
+
+// burstingBody panics at its second read.
+type burstingBody struct {
+	message.Body
+
+	reads int
+}
+
+func (b *burstingBody) Read(p []byte) (int, error) {
+	if b.reads++; b.reads > 1 {
+		panic("a bug in a body")
+	}
+	return copy(p, "begin"), nil
+}
+
+// TestPanicInABody: the exchange is cut, never ended as if it were whole; the
+// process and the other exchanges go on.
+func TestPanicInABody(t *testing.T) {
+	t.Parallel()
+	s := edgetest.NewService(t, nil)
+	cfg := edgetest.Config(t, s.URL(), edge.ListenerConfig{H2C: true})
+	cfg.Routes = append(cfg.Routes, edge.RouteConfig{
+		Name: "bug", Match: edgetest.Match(t, "/bug"), To: "service", Filters: []filter.Named{{Word: "bursts", Config: bursts{}}},
+	})
+	g := edgetest.Start(t, cfg)
+	c := g.Dial("public")
+	if _, err := c.Write([]byte("GET /bug HTTP/1.1\r\nHost: h\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if all, _ := io.ReadAll(c); strings.HasSuffix(string(all), "0\r\n\r\n") {
+		t.Errorf("HTTP/1.1: the answer looks whole: %q", all)
+	}
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	h2 := &http.Transport{Protocols: &protocols}
+	defer h2.CloseIdleConnections()
+	for _, path := range []string{"/bug", "/good"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+g.Addr("public")+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := h2.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.ReadAll(p.Body)
+		_ = p.Body.Close()
+		if bad := path == "/bug"; bad != (err != nil) {
+			t.Errorf("HTTP/2 %s: %v", path, err)
+		}
+	}
+	if n := strings.Count(g.Log(), "level=ERROR"); n != 2 {
+		t.Errorf("%d panics were logged, not 2:\n%s", n, g.Log())
+	}
 }
