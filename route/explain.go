@@ -113,7 +113,7 @@ func (c *core) reject(x *Explanation, seen map[int32]bool, e, best int32, r *mes
 	case !entry.rule.methods.has(methodBit(method), method):
 		because = fmt.Sprintf("takes %s, not %s", entry.rule.methods.String(), method)
 	case e == best && x.Verdict == Ambiguous:
-		because = "the path can be read to lead elsewhere: " + x.Elsewhere.String()
+		because = c.elsewhereTo(r, entry.rule, x.Elsewhere, method)
 	case e == best:
 		because = "all weights of its group are 0"
 	}
@@ -126,6 +126,22 @@ func (c *core) reject(x *Explanation, seen map[int32]bool, e, best int32, r *mes
 		because = lesser(entry, &c.index.entries[best])
 	}
 	x.Not = append(x.Not, Rejection{int(entry.source), because})
+}
+
+// elsewhereTo says where a path leads by its first reading that leads elsewhere.
+func (c *core) elsewhereTo(r *message.Request, own *rule, d Reading, method string) string {
+	if own.encoded == Refuse {
+		return "takes no path that can be read in other ways: " + d.String()
+	}
+	p := reread(nil, r.Path, d)
+	if p == nil {
+		return "read by " + d.String() + " the path leads above the root"
+	}
+	s := c.find(r, message.View(p), method)
+	if s.best == noEntry {
+		return fmt.Sprintf("read by %s the path is %s, which no route takes", d, p)
+	}
+	return fmt.Sprintf("read by %s the path is %s, which %s takes", d, p, c.called(c.index.entries[s.best].source))
 }
 
 // lesser says in what a is less specific than b.

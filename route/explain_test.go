@@ -67,7 +67,7 @@ func TestExplain(t *testing.T) {
 		},
 		{
 			"the path can be read otherwise", ask("GET", "x", "/auctions%2F7"), -1, Ambiguous, nil,
-			[]Rejection{why(8, "the path can be read to lead elsewhere: slash")},
+			[]Rejection{why(8, "read by slash the path is /auctions/7, which r4 takes")},
 		},
 	} {
 		d, err := Canonical(test.r)
@@ -99,6 +99,30 @@ func TestExplainNamesWhatIsNear(t *testing.T) {
 	got = tab.Explain(ask("POST", "a.example", "/p"), 0)
 	if got.Verdict != MethodNotAllowed || !slices.Equal(got.Not, []Rejection{{3, "takes PUT, not POST"}}) {
 		t.Errorf("got %+v", got)
+	}
+}
+
+func TestExplainTellsWhereAReadingLeads(t *testing.T) {
+	t.Parallel()
+	list := rules(t, match(t, "/{rest...}"), match(t, "/a/admin"), match(t, "/strict/{rest...}"), match(t, "/only/{id}"))
+	list[2].Encoded = Refuse
+	tab := table(t, list)
+	for path, want := range map[string]string{
+		"/a%2Fadmin":    "read by slash the path is /a/admin, which r1 takes",
+		"/a%2F%2Fadmin": "read by slash, backslash, params, empty, twice, query, fragment the path is /a/admin, which r1 takes",
+		"/x%2F..%2F..":  "read by slash the path leads above the root",
+		"/strict/a%2Fb": "takes no path that can be read in other ways: slash",
+		"/only/a%2Fb":   "read by slash the path is /only/a/b, which r0 takes",
+	} {
+		r := ask("GET", "x", path)
+		d, err := Canonical(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := tab.Explain(r, d)
+		if got.Verdict != Ambiguous || len(got.Not) == 0 || !slices.ContainsFunc(got.Not, func(n Rejection) bool { return n.Because == want }) {
+			t.Errorf("%s: got %+v, want %s", path, got, want)
+		}
 	}
 }
 

@@ -356,7 +356,7 @@ func (c *core) otherwise(r *message.Request, d Reading, method string, best int3
 		}
 	}
 	if c.elsewhere(r, buf, readAll, method, rule) {
-		return d
+		return readAll
 	}
 	return noReading
 }
