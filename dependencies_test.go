@@ -77,3 +77,48 @@ func dependencies(all []listed) []byte {
 	}
 	return b.Bytes()
 }
+
+// A new module is a decision, and a decision has its sentence.
+func TestDirectModulesHaveTheirSentence(t *testing.T) {
+	t.Parallel()
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(mod), "require (\n")
+	direct, _, _ := strings.Cut(rest, ")")
+	seen := 0
+	for line := range strings.Lines(direct) {
+		path, _, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if !ok || strings.Contains(line, "// indirect") {
+			continue
+		}
+		seen++
+		if !bytes.Contains(text, []byte("`"+path+"`")) {
+			t.Errorf("%s has no sentence in CONTRIBUTING.md", path)
+		}
+	}
+	if seen < 5 {
+		t.Errorf("%d direct modules: go.mod is not read as it is", seen)
+	}
+}
+
+// The table of ARCHITECTURE.md and the rows of the test are one.
+func TestArchitectureNamesEveryPackage(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows() {
+		for _, p := range r.packages {
+			if !bytes.Contains(text, []byte("`"+p+"`")) {
+				t.Errorf("ARCHITECTURE.md does not name package %s (row %s)", p, r.name)
+			}
+		}
+	}
+}

@@ -270,8 +270,8 @@ func (d *decoder) notAList(n *yaml.Node, v reflect.Value) {
 	case n.Kind == yaml.MappingNode:
 		f.Fix = `put "- " before each entry`
 	case n.Kind == yaml.ScalarNode:
-		if !strings.ContainsAny(n.Value, "\r\n") { // a block of text is no entry
-			f.Fix = "write [" + n.Value + "]"
+		if len(n.Value) <= 80 {
+			f.Fix = d.src.hide("write [" + n.Value + "]")
 		}
 		return
 	}

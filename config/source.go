@@ -42,10 +42,14 @@ func (s *Source) secret(value, shown string) {
 	s.hidden = append(s.hidden, hidden{value, shown})
 }
 
-// hide puts ${NAME} back where a value of the environment would show.
+// hide puts ${NAME} back where a value of the environment would show, and makes
+// one line of a text that quotes a value of several.
 func (s *Source) hide(text string) string {
 	for _, h := range s.hidden {
 		text = strings.ReplaceAll(text, h.value, h.shown)
+	}
+	if strings.ContainsAny(text, "\n\r") {
+		text = strings.Join(strings.Fields(text), " ")
 	}
 	return text
 }
