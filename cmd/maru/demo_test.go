@@ -266,7 +266,7 @@ func TestDemoShowsReloads(t *testing.T) {
 			continue
 		}
 		waitFor(t, func() bool {
-			res, err := http.Get(base + "/") //nolint:noctx // a test's own
+			res, err := http.Get(base + "/")
 			if err != nil {
 				t.Fatal(err)
 			}

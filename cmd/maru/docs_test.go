@@ -30,7 +30,7 @@ type block struct {
 
 func blocks(t *testing.T, page string) []block {
 	t.Helper()
-	text, err := os.ReadFile(page) //nolint:gosec // a page of ours
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestDemoPageAuctionWorks(t *testing.T) {
 		}
 		r := startDemo(t, "--load", "0")
 		script := strings.Replace(b.text, base, "B="+r.word(t, "\n  gateway")+"\n", 1)
-		out, err := exec.CommandContext(t.Context(), "sh", "-ec", script).CombinedOutput() //nolint:gosec // what we show
+		out, err := exec.CommandContext(t.Context(), "sh", "-ec", script).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
@@ -128,6 +128,26 @@ func TestDemoPageAuctionWorks(t *testing.T) {
 		return
 	}
 	t.Error("the page has no auction by hand")
+}
+
+// What the pages link to in this repository is there.
+func TestLinksOfDocumentsLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	links := regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
+	for _, page := range pages(t) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range links.FindAllStringSubmatch(string(text), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+	}
 }
 
 // The two readmes say the same: the same blocks but for words, as many headings
@@ -145,7 +165,7 @@ func TestReadmesAgree(t *testing.T) {
 		}
 	}
 	count := func(page, pattern string) int {
-		text, err := os.ReadFile(page) //nolint:gosec // a page of ours
+		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
 		}
