@@ -69,6 +69,7 @@ func newH2(e *engines, limits http1.Limits, env Env) *h2Server {
 // serveConn serves one connection until it ends, and closes it.
 func (s *h2Server) serveConn(nc net.Conn, info connInfo) {
 	c := newH2Conn(s, nc, info)
+	c.greet() // before anybody can retire it: SETTINGS come first (RFC 9113 §3.4)
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
 	s.alive.Add(1)

@@ -29,7 +29,8 @@ const (
 	readBuffer   = 4 << 10
 	settingsWait = 10 * time.Second
 	goAwayWait   = time.Second // how long the first GOAWAY waits for its PING
-	remembered   = 64          // streams whose late frames are ignored
+	goAwaySettle = 200 * time.Millisecond
+	remembered   = 64 // streams whose late frames are ignored
 )
 
 // h2Conn is one HTTP/2 connection.
@@ -103,7 +104,6 @@ func (c *h2Conn) serve() {
 	c.mu.Lock()
 	c.sweeper = time.AfterFunc(c.sweepEvery(), c.sweep)
 	c.mu.Unlock()
-	c.greet()
 	err := c.preface()
 	for err == nil {
 		err = c.next()
@@ -267,9 +267,13 @@ func (c *h2Conn) ping(f *http2.PingFrame) error {
 		return c.queue(append(b, f.Data[:]...))
 	}
 	if f.Data == awayPing {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.secondGoAway()
+		// The client knows; but a stream that it numbered before may still be on
+		// its way behind the answer, when it writes from several threads.
+		time.AfterFunc(goAwaySettle, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.secondGoAway()
+		})
 	}
 	return nil
 }

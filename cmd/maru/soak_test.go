@@ -35,7 +35,8 @@ func soakTime(t *testing.T) time.Duration {
 	return d
 }
 
-// soak is load of several kinds on one maru. No client retries anything.
+// soak is load of several kinds on one maru. No client sends anything again that
+// may have been taken.
 type soak struct {
 	p       *process
 	ctx     context.Context // ends when the load does
@@ -152,6 +153,8 @@ func (s *soak) plain(kind, method, path, body string, fresh bool) {
 }
 
 // http2 runs requests over HTTP/2 without TLS, several at once on a connection.
+// net/http sends a POST again only when it could not be sent at all, because the
+// connection began to end, or when GOAWAY says that it was not taken.
 func (s *soak) http2() {
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)
@@ -178,7 +181,6 @@ func (s *soak) http2Once(client *http.Client) error {
 	if err != nil {
 		return err
 	}
-	req.GetBody = nil // so that net/http can't send it again
 	res, err := client.Do(req)
 	if err != nil {
 		return err
