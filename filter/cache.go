@@ -378,7 +378,7 @@ func (v *visit) headFreshens(resp *message.Response, asked, now time.Time) {
 		v.c.store.drop(key, v.url, o)
 		return
 	}
-	v.c.store.put(key, v.url, &v.r.Header, n)
+	v.c.store.replace(key, v.url, &v.r.Header, o, n)
 }
 
 // change runs a request that may change what is stored (RFC 9111 §4.4).

@@ -267,7 +267,7 @@ func (p *fetch) run(next Func) {
 	}
 	switch {
 	case err != nil:
-		p.c.store.flights.land(p.f, outcome{kind: outcomeFailed, err: err, trail: trailOf(&p.q.X)})
+		p.c.store.flights.land(p.f, outcome{kind: outcomeFailed, err: own(err), trail: trailOf(&p.q.X)})
 		p.q.Release()
 	case p.f.landed: // by validated; only this goroutine lands it
 		p.q.Release()
@@ -304,11 +304,10 @@ func (p *fetch) validated(resp *message.Response, asked, received time.Time) boo
 		}
 	}
 	out.reason = n.answer.unstorable(n.header(), p.auth, false)
-	switch {
-	case out.reason != "":
+	if out.reason != "" {
 		p.c.store.drop(p.key, p.url, o)
-	case !p.f.doomed.Load():
-		p.c.store.put(p.key, p.url, &p.q.Header, n)
+	} else {
+		p.c.store.put(p.key, p.url, &p.q.Header, n, &p.f.doomed)
 	}
 	resp.MarkComplete()
 	resp.Release()
@@ -379,10 +378,10 @@ func (p *fetch) fill(resp *message.Response, o *cacheObject) {
 		s.mark(p.f.key[:len(p.key)+boolInt(p.auth)], p.url, p.c.env.Now().Add(passTime))
 		p.c.env.Count("cache", "unstorable_too_large")
 	})
-	if whole && !p.f.doomed.Load() {
+	if whole {
 		kept := *o
 		kept.body = f.bytes()
-		s.put(p.key, p.url, &p.q.Header, &kept)
+		s.put(p.key, p.url, &p.q.Header, &kept, &p.f.doomed)
 	}
 	s.flights.forget(p.f)
 	if f.complete() {

@@ -179,18 +179,38 @@ func (s *CacheStore) byTag(key, url []byte, tag string) *cacheObject {
 }
 
 // put stores an object under key, in the place of the variants that its request
-// would have selected.
-func (s *CacheStore) put(key string, urlLen int, rq *message.Header, o *cacheObject) {
-	e := &cacheEntry{obj: o, size: entryOverhead + int64(len(key)+len(o.body)) + o.headSize}
+// would have selected; not when doomed is set by then, which a purge does before
+// it looks into the shard.
+func (s *CacheStore) put(key string, urlLen int, rq *message.Header, o *cacheObject, doomed *atomic.Bool) {
 	sh := s.shard([]byte(key[:urlLen]))
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	if !doomed.Load() {
+		sh.insert(key, urlLen, rq, o)
+	}
+}
+
+// replace stores o in the place of old, if that is still there.
+func (s *CacheStore) replace(key string, urlLen int, rq *message.Header, old, o *cacheObject) {
+	sh := s.shard([]byte(key[:urlLen]))
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	n := sh.nodes[key]
+	if n == nil || !slices.ContainsFunc(n.variants, func(e *cacheEntry) bool { return e.obj == old }) {
+		return
+	}
+	sh.insert(key, urlLen, rq, o)
+}
+
+// insert puts an object in. sh.mu is held.
+func (sh *cacheShard) insert(key string, urlLen int, rq *message.Header, o *cacheObject) {
+	e := &cacheEntry{obj: o, size: entryOverhead + int64(len(key)+len(o.body)) + o.headSize}
 	if e.size > sh.size/2 {
 		return
 	}
 	n := sh.node(key, urlLen)
-	for _, v := range slices.Backward(n.variants) {
-		if varyMatches(v.obj.vary, rq) {
+	for i := len(n.variants) - 1; i >= 0; i-- {
+		if v := n.variants[i]; varyMatches(v.obj.vary, rq) {
 			e.hits.Store(v.hits.Load()) // a newer copy is as wanted as the old one
 			sh.unlink(v)
 		}

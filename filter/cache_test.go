@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -444,7 +445,7 @@ func TestCacheTrailersPassUnstored(t *testing.T) {
 		resp.Release()
 		r.Release()
 		for g.store.busy() {
-			time.Sleep(0)
+			runtime.Gosched()
 		}
 	}
 	if g.calls.Load() != 2 {
@@ -645,7 +646,7 @@ func TestCachePurgeCounts(t *testing.T) {
 		g.ask("GET", fmt.Sprintf("/b/%d", i), "X-V: 2")
 	}
 	for g.store.busy() {
-		time.Sleep(0)
+		runtime.Gosched()
 	}
 	for _, c := range []struct {
 		p    Purge
@@ -669,6 +670,27 @@ func TestCachePurgeCounts(t *testing.T) {
 		if _, err := g.store.Purge(p, time.Now()); err == nil {
 			t.Errorf("%+v was taken", p)
 		}
+	}
+}
+
+// An error of a shared call is rendered after its request is gone.
+func TestCacheErrorsOutliveTheirRequest(t *testing.T) {
+	g := newCacheRig(t, &Cache{}, func(_ int64, r *message.Request) (*message.Response, error) {
+		p := problem.New(503, "no_endpoint", "")
+		p.Fields = []problem.Field{{Name: "X-Origin", Value: r.X.String([]byte("of the call"))}}
+		return nil, p
+	})
+	r := ask("GET", "/x")
+	defer r.Release()
+	_, err := g.chain(r)
+	for g.store.busy() {
+		runtime.Gosched()
+	}
+	other := ask("GET", "/y") // takes the memory of the call's request
+	defer other.Release()
+	_ = other.X.String([]byte("something else"))
+	if p := problem.Of(err); len(p.Fields) != 1 || p.Fields[0].Value != "of the call" {
+		t.Errorf("%+v", p.Fields)
 	}
 }
 
@@ -699,7 +721,7 @@ func TestCacheSurvivesReload(t *testing.T) {
 		defer resp.Release()
 		readBody(t, resp.Body)
 		for store.busy() {
-			time.Sleep(0)
+			runtime.Gosched()
 		}
 		return r.X.Cache
 	}
@@ -713,12 +735,12 @@ func TestCacheSurvivesReload(t *testing.T) {
 func TestCacheStoreEviction(t *testing.T) {
 	s := newCacheStore(4<<20, 64<<10)
 	now := time.Now()
-	none := new(message.Header)
+	none, alive := new(message.Header), new(atomic.Bool)
 	object := func() *cacheObject { return &cacheObject{status: 200, body: make([]byte, 4<<10)} }
 	find := func(key string) bool { return s.find([]byte(key), []byte(key), none, now).obj != nil }
 	for i := range 100 {
 		key := fmt.Sprint("hot ", i)
-		s.put(key, len(key), none, object())
+		s.put(key, len(key), none, object(), alive)
 		find(key)
 		find(key)
 	}
@@ -727,7 +749,7 @@ func TestCacheStoreEviction(t *testing.T) {
 		if i%10 == 0 {
 			s.mark(key, len(key), now.Add(time.Second))
 		} else {
-			s.put(key, len(key), none, object())
+			s.put(key, len(key), none, object(), alive)
 		}
 		if st := s.Stats(); st.Bytes > st.Limit {
 			t.Fatalf("%+v", st)
@@ -773,7 +795,7 @@ func TestCacheVariantsAreBounded(t *testing.T) {
 	for i := range 100 {
 		g.ask("GET", "/x", fmt.Sprint("X-V: ", i))
 		for g.store.busy() {
-			time.Sleep(0)
+			runtime.Gosched()
 		}
 	}
 	if st := g.store.Stats(); st.Entries != maxCacheVary {
@@ -804,7 +826,7 @@ func TestCacheNothingCrossesKeys(t *testing.T) {
 	}
 	wg.Wait()
 	for g.store.busy() {
-		time.Sleep(0)
+		runtime.Gosched()
 	}
 	if st := g.store.Stats(); st.Bytes > st.Limit || g.store.filling.Load() != 0 {
 		t.Errorf("%+v, %d filling", st, g.store.filling.Load())
@@ -894,7 +916,7 @@ func TestCacheHitAllocs(t *testing.T) {
 	})
 	g.ask("GET", "/x")
 	for g.store.busy() {
-		time.Sleep(0)
+		runtime.Gosched()
 	}
 	r := ask("GET", "/x", "Accept: */*")
 	defer r.Release()

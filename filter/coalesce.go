@@ -227,7 +227,7 @@ func (k *coalescer) fetch(f *flight, q *message.Request, url int, next Func) {
 	resp, err := guarded(&k.env, next, q)
 	received := k.env.Now()
 	if err != nil {
-		t.land(f, outcome{kind: outcomeFailed, err: err, trail: trailOf(&q.X)})
+		t.land(f, outcome{kind: outcomeFailed, err: own(err), trail: trailOf(&q.X)})
 		q.Release()
 		return
 	}

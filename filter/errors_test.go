@@ -74,9 +74,11 @@ func TestErrorsTemplate(t *testing.T) {
 func TestErrorsFailingPage(t *testing.T) {
 	t.Parallel()
 	for name, page := range map[string]Func{
-		"error":     failing(502),
-		"404":       func(*message.Request) (*message.Response, error) { return answer(404, "none"), nil },
-		"too large": func(*message.Request) (*message.Response, error) { return answer(200, strings.Repeat("x", maxPage+1)), nil },
+		"error": failing(502),
+		"404":   func(*message.Request) (*message.Response, error) { return answer(404, "none"), nil },
+		"too large": func(*message.Request) (*message.Response, error) {
+			return answer(200, strings.Repeat("x", maxPage+1)), nil
+		},
 		"cut": func(*message.Request) (*message.Response, error) {
 			p := answer(200, "x")
 			p.Body = &trickle{data: []byte("half"), size: 2, end: message.ErrAborted}

@@ -1,9 +1,11 @@
 package filter
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -254,6 +256,22 @@ func guarded(env *Env, next Func, q *message.Request) (resp *message.Response, e
 		}
 	}()
 	return next(q)
+}
+
+// own gives an error that may outlive its request: what filters put into a
+// problem may be views into the exchange.
+func own(err error) error {
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		return err
+	}
+	q := *p
+	q.Detail, q.Allow, q.Authenticate = strings.Clone(p.Detail), strings.Clone(p.Allow), strings.Clone(p.Authenticate)
+	q.Fields = make([]problem.Field, len(p.Fields))
+	for i, f := range p.Fields {
+		q.Fields[i] = problem.Field{Name: strings.Clone(f.Name), Value: strings.Clone(f.Value)}
+	}
+	return &q
 }
 
 // copyRequest makes a request of its own: every string is copied, because those
