@@ -103,7 +103,10 @@ func (t *trust) walk(r *message.Request, peer netip.Addr) netip.Addr {
 			} else {
 				rest, entry = "", rest
 			}
-			a, ok := forwardedAddr(strings.Trim(entry, " \t"))
+			if entry = strings.Trim(entry, " \t"); entry == "" {
+				continue // RFC 9110 §5.6.1.2: empty members don't count
+			}
+			a, ok := forwardedAddr(entry)
 			if seen++; !ok || seen > maxForwarded {
 				return client
 			}
