@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/maru-msa/maru/message"
+	"github.com/maru-msa/maru/route"
 )
 
 // Purge says what to throw out of a cache. Exactly one of URL, Prefix, Tag and
@@ -79,11 +82,9 @@ func purgeTarget(u string) (t target, ok bool) {
 	if t.path == "" {
 		t.path = "/"
 	}
-	path, err := decodeUnreserved(nil, t.path)
-	if err == nil {
-		path, err = removeDots(path)
-	}
-	if t.path = string(path); err != nil || t.authority == "" || t.authority[0] == ':' {
+	var x message.Exchange
+	var err error
+	if t.path, _, err = route.CanonicalPath(&x, t.path); err != nil || t.authority == "" || t.authority[0] == ':' {
 		return t, false
 	}
 	return t, true
