@@ -3,6 +3,7 @@ package telemetry
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/hex"
 	"io"
 	"net/netip"
@@ -189,7 +190,8 @@ func (l *AccessLog) appendLine(b []byte, r *message.Request, p *message.Response
 	b = field(b, "cache", x.Cache)
 	b = field(b, "listener", x.Listener)
 	if x.TLS != nil {
-		b = field(b, "tls", x.TLS.ServerName)
+		b = field(b, "tls", tls.VersionName(x.TLS.Version))
+		b = field(b, "sni", x.TLS.ServerName)
 	}
 	b = field(b, "proto", r.Proto.String())
 	return append(b, '}', '\n')
