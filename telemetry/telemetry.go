@@ -237,6 +237,11 @@ func (t *Recorder) Done(r *message.Request, p *message.Response, err error) {
 	if x.Reason != "" {
 		t.reasons.get(x.Reason).add(x.Shard, 1)
 	}
+	if x.Cache != "" { // an event of the filter, but one that must not allocate
+		var room [128]byte
+		key := append(append(room[:0], "cache\x00"...), x.Route...)
+		t.filters.get(message.View(append(append(key, 0), x.Cache...))).add(x.Shard, 1)
+	}
 	if t.Log != nil {
 		t.Log.add(r, p, err)
 	}
