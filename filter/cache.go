@@ -21,7 +21,8 @@ type Cache struct {
 	// Size is the memory of the store (default 64MiB). Filters that write the
 	// same size and object share one store.
 	Size *message.Size `yaml:"size"`
-	// Object is the largest body that is stored (default 1MiB); larger ones stream through.
+	// Object is the largest body that is stored (default 1MiB, at most a quarter
+	// of size); larger ones stream through.
 	Object *message.Size `yaml:"object"`
 	// Query says what of the query belongs to the key: all of it as it came
 	// (default), "ignore", "sort", or "only" the parameters of only.
@@ -67,13 +68,13 @@ func (c *Cache) Filter(env Env) (Filter, error) {
 	if c.Size != nil {
 		size = int64(*c.Size)
 	}
+	object = min(object, size/4)
 	if c.Object != nil {
 		object = int64(*c.Object)
 	}
 	if size < 1<<20 {
 		f.at("size", "%d bytes are too few for a cache", size).WithFix("write at least 1MiB")
-	}
-	if object < 1 || object > size/4 {
+	} else if object < 1 || object > size/4 {
 		f.at("object", "%d bytes are not between 1 and a quarter of the size", object).WithFix("write one such as 1MiB")
 	}
 	c.check(&f)
