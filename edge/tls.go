@@ -48,6 +48,7 @@ type tlsPolicy struct {
 	auth    tls.ClientAuthType
 	caFiles []string
 	caSum   string // what caFiles held when config was made
+	refused string // why they were refused last, told of once
 	config  atomic.Pointer[tls.Config]
 }
 
@@ -404,7 +405,12 @@ func (s *tlsSource) reread() {
 		s.log.Info("certificate taken", "listener", s.listener, "file", f.Cert, "names", f.cert.Leaf.DNSNames, "until", f.cert.Leaf.NotAfter)
 	}
 	for _, p := range s.policies() {
-		if err := s.refresh(p); err != nil {
+		err := s.refresh(p)
+		switch {
+		case err == nil:
+			p.refused = ""
+		case err.Error() != p.refused:
+			p.refused = err.Error()
 			s.count("tls", s.listener, "client_ca_refused")
 			s.log.Error("client CA refused; the old one stays", "listener", s.listener, "host", p.name, "error", err)
 		}

@@ -72,6 +72,8 @@ type certFile struct {
 
 	certText, keyText []byte
 	cert              *tls.Certificate
+	// refused is what was refused last, and why: it is told of once.
+	refused string
 }
 
 // load reads the pair; faults are field errors.
@@ -87,31 +89,41 @@ func (f *certFile) load() error {
 	if err != nil {
 		return diag.At("key", "cannot read it: %s", err).WithFix("name a readable file with the key in PEM form")
 	}
+	f.certText, f.keyText = certText, keyText
 	pair, err := tls.X509KeyPair(certText, keyText)
 	if err != nil {
 		return diag.At("key", "certificate and key don't fit: %s", strings.TrimPrefix(err.Error(), "tls: ")).
 			WithFix("name the key that the certificate was made with")
 	}
-	f.certText, f.keyText, f.cert = certText, keyText, &pair
+	f.cert = &pair
 	return nil
 }
 
 // reload takes a changed pair over and tells whether it did. A pair that can't
-// be used, or that has run out while the present one has not, is an error and
-// changes nothing.
+// be used, or that has run out while the present one has not, is an error the
+// first time it is seen, and changes nothing.
 func (f *certFile) reload(now time.Time) (took bool, err error) {
 	next := certFile{CertConfig: f.CertConfig}
-	if err := next.load(); err != nil {
-		return false, err
+	err = next.load()
+	if err == nil {
+		if bytes.Equal(next.certText, f.certText) && bytes.Equal(next.keyText, f.keyText) {
+			f.refused = ""
+			return false, nil
+		}
+		if end := next.cert.Leaf.NotAfter; now.After(end) && now.Before(f.cert.Leaf.NotAfter) {
+			err = fmt.Errorf("it ran out on %s", end.UTC().Format(time.DateOnly))
+		}
 	}
-	if bytes.Equal(next.certText, f.certText) && bytes.Equal(next.keyText, f.keyText) {
+	if err == nil {
+		*f = next
+		return true, nil
+	}
+	what := err.Error() + string(next.certText) + string(next.keyText)
+	if what == f.refused {
 		return false, nil
 	}
-	if end := next.cert.Leaf.NotAfter; now.After(end) && now.Before(f.cert.Leaf.NotAfter) {
-		return false, fmt.Errorf("it ran out on %s", end.UTC().Format(time.DateOnly))
-	}
-	*f = next
-	return true, nil
+	f.refused = what
+	return false, err
 }
 
 // developmentCertificate is the self-signed one of this process, or nil.

@@ -25,44 +25,53 @@ const (
 func watchFiles(ctx context.Context, files []string, log *slog.Logger, changed func()) {
 	var events chan fsnotify.Event
 	var faults chan error
+	var ours map[string]bool
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
 		log.Warn("certificate files are only looked at once a minute", "error", err)
 	} else {
 		defer func() { _ = notify.Close() }()
 		events, faults = notify.Events, notify.Errors
-		follow(notify, files)
+		ours = follow(notify, files)
 		changed() // what changed between reading the files and watching them
 	}
 	look := time.NewTicker(filesLook)
 	defer look.Stop()
-	settled := time.NewTimer(time.Hour)
-	settled.Stop()
+	var settled <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-events:
-			settled.Reset(filesSettle)
+		case e := <-events:
+			// A log in the same folder is written to all the time; what replaces a
+			// file or a link is told as another event.
+			if e.Op&^(fsnotify.Write|fsnotify.Chmod) == 0 && !ours[filepath.Clean(e.Name)] {
+				continue
+			}
+			if settled == nil {
+				settled = time.After(filesSettle)
+			}
 			continue
-		case <-faults: //nolint:errcheck // an overflow: look
+		case <-faults:
 		case <-look.C:
-		case <-settled.C:
+		case <-settled:
 		}
+		settled = nil
 		if notify != nil {
-			follow(notify, files) // links may lead elsewhere now
+			ours = follow(notify, files) // links may lead elsewhere now
 		}
 		changed()
 	}
 }
 
-// follow watches the folder of every file and of every link on the way to it.
-func follow(notify *fsnotify.Watcher, files []string) {
-	want := make(map[string]bool)
+// follow watches the folder of every file and of every link on the way to it,
+// and gives the names of all of these.
+func follow(notify *fsnotify.Watcher, files []string) map[string]bool {
+	ours := make(map[string]bool)
 	for _, path := range files {
 		const mostLinks = 16
 		for range mostLinks {
-			want[filepath.Dir(path)] = true
+			ours[filepath.Clean(path)] = true
 			next, err := os.Readlink(path)
 			if err != nil {
 				break
@@ -73,15 +82,18 @@ func follow(notify *fsnotify.Watcher, files []string) {
 			path = next
 		}
 		if at, err := filepath.EvalSymlinks(path); err == nil {
-			want[filepath.Dir(at)] = true
+			ours[at] = true
 		}
 	}
-	for folder := range want {
-		_ = notify.Add(folder) // one that is gone comes back with the next look
+	want := make(map[string]bool)
+	for path := range ours {
+		want[filepath.Dir(path)] = true
+		_ = notify.Add(filepath.Dir(path)) // one that is gone comes back with the next look
 	}
 	for _, folder := range notify.WatchList() {
 		if !want[folder] {
 			_ = notify.Remove(folder) // it may be gone already
 		}
 	}
+	return ours
 }
