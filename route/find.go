@@ -73,14 +73,14 @@ func (s *search) node(id int32, pos int) {
 		return
 	}
 	if pos == len(s.path) {
-		s.entries(n.ends)
+		s.entries(n.ends, n.endsFork)
 	} else {
 		s.segment(n, pos)
 	}
 	if n.regex.from < n.regex.to {
 		s.regexes(n, pos)
 	}
-	s.entries(n.rests)
+	s.entries(n.rests, n.restsFork)
 }
 
 // segment follows the next segment: as a literal, by expression, as any.
@@ -166,8 +166,12 @@ func (s *search) expressions(list span) {
 	}
 }
 
-// entries tries a list until one takes the request.
-func (s *search) entries(list span) {
+// entries tries a list until one takes the request; f divides it, if it is long.
+func (s *search) entries(list span, f *fork) {
+	if f != nil && s.all == nil {
+		s.fork(f)
+		return
+	}
 	for _, e := range s.ix.list[list.from:list.to] {
 		if e >= s.best {
 			return

@@ -75,6 +75,21 @@ func TestFindAllocatesNothing(t *testing.T) {
 	}
 }
 
+func TestFindOfOneTenantInMany(t *testing.T) {
+	list := make([]Rule[int], 10_000)
+	for i := range list {
+		list[i] = Rule[int]{Match: Match{Path: "/a", Headers: map[string]string{"X-Tenant": "t" + strconv.Itoa(i)}}, Value: i}
+	}
+	tab := table(t, list)
+	r := requestOf("/a", "Accept", "*/*", "x-tenant", "t9876")
+	if got, v := tab.Find(r, 0); got != 9876 || v != Found {
+		t.Errorf("got %d %v", got, v)
+	}
+	if n := testing.AllocsPerRun(100, func() { tab.Find(r, 0) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func BenchmarkFind(b *testing.B) {
 	for _, n := range []int{10, 10_000} {
 		tab := table(b, many(n))
@@ -85,6 +100,22 @@ func BenchmarkFind(b *testing.B) {
 			for b.Loop() {
 				d, _ := Canonical(r)
 				tab.Find(r, d)
+			}
+		})
+	}
+}
+
+func BenchmarkFindTenant(b *testing.B) {
+	for _, n := range []int{10, 10_000} {
+		list := make([]Rule[int], n)
+		for i := range list {
+			list[i] = Rule[int]{Match: Match{Path: "/a", Headers: map[string]string{"X-Tenant": "t" + strconv.Itoa(i)}}}
+		}
+		tab := table(b, list)
+		r := requestOf("/a", "Accept", "*/*", "x-tenant", "t"+strconv.Itoa(n-1))
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			for b.Loop() {
+				tab.Find(r, 0)
 			}
 		})
 	}

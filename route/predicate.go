@@ -77,7 +77,7 @@ func (t *headerTest) holds(r *message.Request) bool {
 	fields := r.Header.Fields()
 	for i := range fields {
 		f := &fields[i]
-		if f.ID != t.id || len(f.Name) != len(t.name) || t.id == message.Other && !strings.EqualFold(f.Name, t.name) {
+		if !sameField(f, t.id, t.name) {
 			continue
 		}
 		if t.op == opAbsent {
@@ -88,6 +88,11 @@ func (t *headerTest) holds(r *message.Request) bool {
 		}
 	}
 	return t.op == opAbsent
+}
+
+// sameField tells whether a field line has a name, given with its ID.
+func sameField(f *message.Field, id message.ID, name string) bool {
+	return f.ID == id && len(f.Name) == len(name) && (id != message.Other || strings.EqualFold(f.Name, name))
 }
 
 // cookieTest is a condition on a cookie (RFC 6265 §4.2.1).

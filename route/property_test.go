@@ -82,6 +82,19 @@ func (w world) match() Match {
 	return m
 }
 
+// crowd makes matches of one path that differ in their headers and methods.
+func (w world) crowd(n int) []Match {
+	path := w.of("/a", "/a/{rest...}", "/{x}")
+	out := make([]Match, n)
+	for i := range out {
+		m := w.match()
+		m.Path, m.Host = path, nil
+		m.Headers = map[string]string{w.of("x-a", "X-A", "x-a", "Accept"): w.of("1", "2", "3", "4", "present", "absent", "regex:[12]")}
+		out[i] = m
+	}
+	return out
+}
+
 func (w world) path() string {
 	if w.chance(30) {
 		return "/"
@@ -222,6 +235,9 @@ func TestFindAgreesWithALinearSearch(t *testing.T) {
 		matches := make([]Match, 1+w.IntN(60))
 		for i := range matches {
 			matches[i] = w.match()
+		}
+		if w.chance(3) {
+			matches = w.crowd(20 + w.IntN(60))
 		}
 		c := build(t, matches)
 		for _, rule := range c.compiled {

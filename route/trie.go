@@ -37,6 +37,8 @@ type node struct {
 	expr  *segment
 
 	longest int32 // bytes of the longest prefix in regex
+
+	endsFork, restsFork *fork // divide long lists; nil for short ones
 }
 
 // bucket holds the regular expressions of a node with one literal prefix. The
@@ -268,6 +270,7 @@ func (ix *index) finish(id int32, order []int32) {
 	n := &ix.nodes[id]
 	n.ends = ix.pick(order, func(k pathKind) bool { return k >= kindSegments })
 	n.rests = ix.pick(order, func(k pathKind) bool { return k == kindRest })
+	n.endsFork, n.restsFork = ix.newFork(n.ends), ix.newFork(n.rests)
 	var regexes []int32
 	for _, e := range order {
 		if ix.pattern(e).kind == kindRegex {
