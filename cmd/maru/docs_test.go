@@ -1,13 +1,20 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // pages lists the documents that are for users; those of docs/filters have a
@@ -87,17 +94,47 @@ func TestDocumentsAreTrue(t *testing.T) {
 	}
 }
 
-// runOn runs maru where maru.yaml is the given text.
+// runOn runs maru where maru.yaml is the given text, beside the certificates and
+// keys (NAME.pem, NAME.key) that it names.
 func runOn(t *testing.T, text string, args ...string) (string, error) {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "maru.yaml"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+	files := map[string][]byte{"maru.yaml": []byte(text)}
+	for _, name := range regexp.MustCompile(`\b[a-z-]+\.(pem|key)\b`).FindAllString(text, -1) {
+		cert, key := certificate(t)
+		stem, _, _ := strings.Cut(name, ".")
+		files[stem+".pem"], files[stem+".key"] = cert, key
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	cmd := maru(t, args...)
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+// certificate makes a certificate that signs itself, with its key, in PEM.
+func certificate(t *testing.T) (cert, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"shop.example.com"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
+	}
+	cert, err = x509.CreateCertificate(rand.Reader, &template, &template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key, err = x509.MarshalPKCS8PrivateKey(private); err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
 }
 
 // The auction by hand of the demo's page is run as it stands there.
