@@ -34,6 +34,7 @@ type socket struct {
 	ln     net.Listener
 	packet net.PacketConn // for HTTP/3, else nil
 	quic   *h3Socket      // on packet, once it is open
+	handed bool           // duplicated for a successor process
 	gate   *http1.Gate    // counts the TCP connections
 	ended  chan struct{}  // closed when accepting ends
 	door   atomic.Pointer[door]
@@ -160,7 +161,11 @@ func (k *socket) shutPacket() {
 	if quic != nil {
 		_ = quic.listener.Close()
 	}
-	time.AfterFunc(drainTime, func() { closePacket(old, quic) })
+	wait := drainTime
+	if k.handed {
+		wait = handedTime
+	}
+	time.AfterFunc(wait, func() { closePacket(old, quic) })
 }
 
 func closePacket(packet net.PacketConn, quic *h3Socket) {
@@ -172,8 +177,13 @@ func closePacket(packet net.PacketConn, quic *h3Socket) {
 	}
 }
 
-// drainTime is what the connections of HTTP/3 get before their socket closes.
-const drainTime = 30 * time.Second
+const (
+	// drainTime is what the connections of HTTP/3 get before their socket closes.
+	drainTime = 30 * time.Second
+	// handedTime is what they get when a successor reads the same socket: each
+	// packet that one of the two takes is lost to the other, so it must be short.
+	handedTime = 3 * time.Second
+)
 
 // farewell lets the connections of a door end in the background.
 func (s *Server) farewell(d *door) {

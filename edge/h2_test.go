@@ -404,7 +404,7 @@ func TestH2GoAwayInTwoSteps(t *testing.T) {
 	}
 	drained := make(chan error, 1)
 	go func() {
-		ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
 		defer stop()
 		drained <- g.Server.Drain(ctx)
 	}()

@@ -24,6 +24,7 @@ func (s *Server) Sockets() ([]Socket, error) {
 	var out []Socket
 	for _, d := range s.doors {
 		k := d.socket
+		k.handed = true
 		fd, err := duplicate(k.ln)
 		if err != nil {
 			return out, fmt.Errorf("duplicate socket of listener %s: %w", d.name, err)

@@ -326,7 +326,7 @@ func appendWebTrailers(dst []byte, t *message.Header) []byte {
 		dst = append(dst, f.Value...)
 		dst = append(dst, '\r', '\n')
 	}
-	binary.BigEndian.PutUint32(dst[at+1:], uint32(len(dst)-at-frameHead)) //nolint:gosec // a header section is small
+	binary.BigEndian.PutUint32(dst[at+1:], uint32(len(dst)-at-frameHead))
 	return dst
 }
 
