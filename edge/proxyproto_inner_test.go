@@ -61,8 +61,8 @@ func TestProxyHeaderMustNotTakeLong(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer server.Close() //nolint:errcheck // a test
-			defer client.Close() //nolint:errcheck // a test
+			defer server.Close()
+			defer client.Close()
 			if _, err := client.Write([]byte(begin)); err != nil {
 				t.Fatal(err)
 			}

@@ -523,7 +523,7 @@ func TestRecordsAreNotMessages(t *testing.T) {
 
 // overTLS speaks TLS on c to a development certificate.
 func overTLS(c net.Conn) *tls.Conn {
-	return tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}) //nolint:gosec // self-signed
+	return tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
 }
 
 // TestMisdirectedOverHTTP2: a connection that was opened for one host carries no

@@ -11,17 +11,29 @@ import (
 func TestCORSConfig(t *testing.T) {
 	t.Parallel()
 	refuses(t, "cors", [][2]string{
-		{"{}", "origins"}, {"[]", "origins"},
+		{"{}", "origins"},
+		{"[]", "origins"},
 		{`{"origins": ["*"], "credentials": true}`, "credentials"},
-		{`["app.example"]`, "origins[0]"}, {`["https://"]`, "origins[0]"},
-		{`["https://app.example/"]`, "origins[0]"}, {`["https://app.example/x"]`, "origins[0]"}, {`["https://u@app.example"]`, "origins[0]"},
-		{`["https://App.example"]`, "origins[0]"}, {`["https://app.example:443"]`, "origins[0]"}, {`["http://app.example:80"]`, "origins[0]"},
-		{`["https://*"]`, "origins[0]"}, {`["https://a.*.example"]`, "origins[0]"}, {`["https://*.*.example"]`, "origins[0]"},
-		{`["regex:("]`, "origins[0]"}, {`["regex:` + strings.Repeat("a", 1025) + `"]`, "origins[0]"},
-		{`{"origins": ["*"], "methods": ["get"]}`, "methods[0]"}, {`{"origins": ["*"], "methods": ["G T"]}`, "methods[0]"},
-		{`{"origins": ["*"], "headers": ["a b"]}`, "headers[0]"}, {`{"origins": ["*"], "expose": ["a:b"]}`, "expose[0]"},
+		{`["app.example"]`, "origins[0]"},
+		{`["https://"]`, "origins[0]"},
+		{`["https://app.example/"]`, "origins[0]"},
+		{`["https://app.example/x"]`, "origins[0]"},
+		{`["https://u@app.example"]`, "origins[0]"},
+		{`["https://App.example"]`, "origins[0]"},
+		{`["https://app.example:443"]`, "origins[0]"},
+		{`["http://app.example:80"]`, "origins[0]"},
+		{`["https://*"]`, "origins[0]"},
+		{`["https://a.*.example"]`, "origins[0]"},
+		{`["https://*.*.example"]`, "origins[0]"},
+		{`["regex:("]`, "origins[0]"},
+		{`["regex:` + strings.Repeat("a", 1025) + `"]`, "origins[0]"},
+		{`{"origins": ["*"], "methods": ["get"]}`, "methods[0]"},
+		{`{"origins": ["*"], "methods": ["G T"]}`, "methods[0]"},
+		{`{"origins": ["*"], "headers": ["a b"]}`, "headers[0]"},
+		{`{"origins": ["*"], "expose": ["a:b"]}`, "expose[0]"},
 		{`{"origins": ["https://a.example"], "credentials": true, "expose": ["*"]}`, "expose[0]"},
-		{`{"origins": ["*"], "max-age": "1500ms"}`, "max-age"}, {`{"origins": ["*"], "max-age": "-1s"}`, "max-age"},
+		{`{"origins": ["*"], "max-age": "1500ms"}`, "max-age"},
+		{`{"origins": ["*"], "max-age": "-1s"}`, "max-age"},
 	})
 	takes(t, "cors", `["null", "http://localhost:3000", "chrome-extension://abcdef", "https://*.foo.bar:8443"]`, `{"origins": ["*"], "headers": ["*"], "max-age": "0s"}`)
 }

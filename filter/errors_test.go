@@ -15,13 +15,20 @@ func TestErrorsConfig(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	refuses(t, "errors", [][2]string{
-		{"{}", "pages"}, {`{"of": "mine", "pages": [{"template": "x"}]}`, "of"},
-		{`{"pages": [{}]}`, "pages[0]"}, {`{"pages": [{"template": "x", "service": "shop"}]}`, "pages[0]"},
-		{`{"pages": [{"template": "x", "status": ["200"]}]}`, "pages[0].status"}, {`{"pages": [{"template": "x", "status": ["oops"]}]}`, "pages[0].status[0]"},
-		{`{"pages": [{"template": "x", "path": "/x"}]}`, "pages[0].path"}, {`{"pages": [{"service": "none"}]}`, "pages[0].service"},
-		{`{"pages": [{"service": "shop", "path": "x"}]}`, "pages[0].path"}, {`{"pages": [{"service": "shop", "path": "/{stats}"}]}`, "pages[0].path"},
-		{`{"pages": [{"file": "` + dir + `/none"}]}`, "pages[0].file"}, {`{"pages": [{"file": "` + dir + `"}]}`, "pages[0].file"},
-		{`{"pages": [{"template": "{\"a\": {status}"}]}`, "pages[0].template"}, {`{"pages": [{"template": "{statsu}"}]}`, "pages[0].template"},
+		{"{}", "pages"},
+		{`{"of": "mine", "pages": [{"template": "x"}]}`, "of"},
+		{`{"pages": [{}]}`, "pages[0]"},
+		{`{"pages": [{"template": "x", "service": "shop"}]}`, "pages[0]"},
+		{`{"pages": [{"template": "x", "status": ["200"]}]}`, "pages[0].status"},
+		{`{"pages": [{"template": "x", "status": ["oops"]}]}`, "pages[0].status[0]"},
+		{`{"pages": [{"template": "x", "path": "/x"}]}`, "pages[0].path"},
+		{`{"pages": [{"service": "none"}]}`, "pages[0].service"},
+		{`{"pages": [{"service": "shop", "path": "x"}]}`, "pages[0].path"},
+		{`{"pages": [{"service": "shop", "path": "/{stats}"}]}`, "pages[0].path"},
+		{`{"pages": [{"file": "` + dir + `/none"}]}`, "pages[0].file"},
+		{`{"pages": [{"file": "` + dir + `"}]}`, "pages[0].file"},
+		{`{"pages": [{"template": "{\"a\": {status}"}]}`, "pages[0].template"},
+		{`{"pages": [{"template": "{statsu}"}]}`, "pages[0].template"},
 		{`{"pages": [{"template": "x", "content-type": "a\nb"}]}`, "pages[0].content-type"},
 	})
 	takes(t, "errors", `{"of": "both", "pages": [{"status": ["404", "5xx"], "template": "{\"status\": {status:int}, \"title\": {title}}"}]}`)

@@ -10,9 +10,16 @@ import (
 func TestIPConfig(t *testing.T) {
 	t.Parallel()
 	refuses(t, "ip", [][2]string{
-		{"{}", ""}, {"[]", "rules"}, {`{"allow": []}`, "allow"}, {`{"rules": ["allow 10.0.0.1"], "deny": ["10.0.0.1"]}`, "rules"},
-		{"10.0.0.0/33", "rules[0]"}, {"example.com", "rules[0]"}, {`["block 10.0.0.1"]`, "rules[0]"}, {`["allow"]`, "rules[0]"},
-		{`{"allow": ["10.0.0.1/8"]}`, "allow[0]"}, {`{"deny": ["fe80::1%eth0"]}`, "deny[0]"},
+		{"{}", ""},
+		{"[]", "rules"},
+		{`{"allow": []}`, "allow"},
+		{`{"rules": ["allow 10.0.0.1"], "deny": ["10.0.0.1"]}`, "rules"},
+		{"10.0.0.0/33", "rules[0]"},
+		{"example.com", "rules[0]"},
+		{`["block 10.0.0.1"]`, "rules[0]"},
+		{`["allow"]`, "rules[0]"},
+		{`{"allow": ["10.0.0.1/8"]}`, "allow[0]"},
+		{`{"deny": ["fe80::1%eth0"]}`, "deny[0]"},
 	})
 	takes(t, "ip", "10.0.0.0/8", `["deny all"]`, `{"deny": ["2001:db8::/32", "10.0.0.1"]}`, `{"allow": ["::ffff:10.0.0.0/104"]}`)
 }

@@ -61,12 +61,12 @@ func keysOf(t reflect.Type, keys []string) []string {
 	if t.Kind() != reflect.Struct {
 		return keys
 	}
-	for i := range t.NumField() {
-		key := t.Field(i).Tag.Get("yaml")
+	for field := range t.Fields() {
+		key := field.Tag.Get("yaml")
 		if key == "" || slices.Contains(keys, key) {
 			continue
 		}
-		keys = keysOf(t.Field(i).Type, append(keys, key))
+		keys = keysOf(field.Type, append(keys, key))
 	}
 	return keys
 }

@@ -12,7 +12,8 @@ import (
 func TestMaintenanceConfig(t *testing.T) {
 	t.Parallel()
 	refuses(t, "maintenance", [][2]string{
-		{`{"retry-after": "-1s"}`, "retry-after"}, {`{"bypass": ["x"]}`, "bypass[0]"},
+		{`{"retry-after": "-1s"}`, "retry-after"},
+		{`{"bypass": ["x"]}`, "bypass[0]"},
 		{`{"bypass-header": {"name": "X-P", "value": "short"}}`, "bypass-header.value"},
 		{`{"bypass-header": {"name": "X P", "value": "0123456789abcdef"}}`, "bypass-header.name"},
 		{`{"bypass-header": {"name": "Host", "value": "0123456789abcdef"}}`, "bypass-header.name"},
@@ -49,8 +50,12 @@ func TestMaintenanceBypass(t *testing.T) {
 		fields []string
 		in     bool
 	}{
-		{"10.1.1.1", []string{"X-Pass: guess"}, true}, {"::ffff:10.1.1.1", nil, true}, {"2001:db8::1", nil, true},
-		{"192.0.2.1", nil, false}, {"192.0.2.1", []string{"x-pass: " + secret}, true}, {"192.0.2.1", []string{"X-Pass: " + secret + "x"}, false},
+		{"10.1.1.1", []string{"X-Pass: guess"}, true},
+		{"::ffff:10.1.1.1", nil, true},
+		{"2001:db8::1", nil, true},
+		{"192.0.2.1", nil, false},
+		{"192.0.2.1", []string{"x-pass: " + secret}, true},
+		{"192.0.2.1", []string{"X-Pass: " + secret + "x"}, false},
 		{"192.0.2.1", []string{"X-Pass: "}, false},
 	} {
 		r := ask("GET", "/", c.fields...)

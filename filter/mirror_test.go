@@ -15,8 +15,13 @@ import (
 func TestMirrorConfig(t *testing.T) {
 	t.Parallel()
 	refuses(t, "mirror", [][2]string{
-		{"{}", "to"}, {"none", "to"}, {`{"to": "shadow", "percent": 101}`, "percent"}, {`{"to": "shadow", "percent": -1}`, "percent"},
-		{`{"to": "shadow", "methods": ["G T"]}`, "methods[0]"}, {`{"to": "shadow", "concurrent": -1}`, "concurrent"}, {`{"to": "shadow", "timeout": "-1s"}`, "timeout"},
+		{"{}", "to"},
+		{"none", "to"},
+		{`{"to": "shadow", "percent": 101}`, "percent"},
+		{`{"to": "shadow", "percent": -1}`, "percent"},
+		{`{"to": "shadow", "methods": ["G T"]}`, "methods[0]"},
+		{`{"to": "shadow", "concurrent": -1}`, "concurrent"},
+		{`{"to": "shadow", "timeout": "-1s"}`, "timeout"},
 	})
 	takes(t, "mirror", "shadow", `{"to": "shadow", "percent": 0.5, "methods": ["POST"]}`)
 }

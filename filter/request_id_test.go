@@ -48,9 +48,17 @@ func TestRequestIDOfCallers(t *testing.T) {
 		trusted bool
 		kept    bool
 	}{
-		{"abc-123", true, true}, {"abc-123", false, false}, {"a/b:c=d@e", true, true}, {"", true, false},
-		{"a b", true, false}, {"a\"b", true, false}, {"a;b", true, false}, {"{jndi:x}", true, false}, {"\xff", true, false},
-		{strings.Repeat("a", 128), true, true}, {strings.Repeat("a", 129), true, false},
+		{"abc-123", true, true},
+		{"abc-123", false, false},
+		{"a/b:c=d@e", true, true},
+		{"", true, false},
+		{"a b", true, false},
+		{"a\"b", true, false},
+		{"a;b", true, false},
+		{"{jndi:x}", true, false},
+		{"\xff", true, false},
+		{strings.Repeat("a", 128), true, true},
+		{strings.Repeat("a", 129), true, false},
 	} {
 		r := ask("GET", "/", "x-request-id: "+c.sent, "X-Request-Id: second")
 		r.X.Trusted = c.trusted

@@ -17,11 +17,23 @@ func TestRespondConfig(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	refuses(t, "respond", [][2]string{
-		{"100", "status"}, {"600", "status"}, {`{"body": "a", "template": "b"}`, ""}, {`{"status": 204, "body": "x"}`, "status"}, {`{"status": 304, "body": "x"}`, "status"},
-		{`{"index": "a.html"}`, "index"}, {`{"root": "` + dir + `", "status": 200}`, "status"}, {`{"root": "` + dir + `/none"}`, "root"},
-		{`{"root": "` + dir + `", "index": "a/b"}`, "index"}, {`{"file": "` + dir + `"}`, "file"}, {`{"file": "` + dir + `/none"}`, "file"},
-		{`{"headers": {"Content-Length": "1"}}`, "headers.Content-Length"}, {`{"headers": {"A": "b\r\nc"}}`, "headers.A"}, {`{"content-type": "a\u0000"}`, "content-type"},
-		{`{"template": "{\"a\": {path.id}"}`, "template"}, {`{"template": "{\"a\": {path.id:text}}"}`, "template"}, {`{"template": "{status}"}`, "template"},
+		{"100", "status"},
+		{"600", "status"},
+		{`{"body": "a", "template": "b"}`, ""},
+		{`{"status": 204, "body": "x"}`, "status"},
+		{`{"status": 304, "body": "x"}`, "status"},
+		{`{"index": "a.html"}`, "index"},
+		{`{"root": "` + dir + `", "status": 200}`, "status"},
+		{`{"root": "` + dir + `/none"}`, "root"},
+		{`{"root": "` + dir + `", "index": "a/b"}`, "index"},
+		{`{"file": "` + dir + `"}`, "file"},
+		{`{"file": "` + dir + `/none"}`, "file"},
+		{`{"headers": {"Content-Length": "1"}}`, "headers.Content-Length"},
+		{`{"headers": {"A": "b\r\nc"}}`, "headers.A"},
+		{`{"content-type": "a\u0000"}`, "content-type"},
+		{`{"template": "{\"a\": {path.id}"}`, "template"},
+		{`{"template": "{\"a\": {path.id:text}}"}`, "template"},
+		{`{"template": "{status}"}`, "template"},
 		{`{"template": "{\"a\": x{path.id}}"}`, "template"},
 	})
 	takes(t, "respond", "", "204", `{"body": "{ not a template }"}`, `{"template": "{{\"a\": {path.id:int}, \"b\": \"{path.b}\", \"c\": {path.c}}"}`, `{"root": "`+dir+`"}`)

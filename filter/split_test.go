@@ -13,8 +13,12 @@ import (
 func TestSplitConfig(t *testing.T) {
 	t.Parallel()
 	refuses(t, "split", [][2]string{
-		{"{}", "to"}, {`["shop 1"]`, "to"}, {`["shop 1", "none 1"]`, "to[1].service"}, {`["shop 0", "shadow 0"]`, "to"},
-		{`["shop 1", "shop 1"]`, "to[1].name"}, {`["shop -1", "shadow 2"]`, "to[0].weight"},
+		{"{}", "to"},
+		{`["shop 1"]`, "to"},
+		{`["shop 1", "none 1"]`, "to[1].service"},
+		{`["shop 0", "shadow 0"]`, "to"},
+		{`["shop 1", "shop 1"]`, "to[1].name"},
+		{`["shop -1", "shadow 2"]`, "to[0].weight"},
 		{`{"to": [{"service": "shop", "weight": 1}, {"weight": 1}]}`, "to[1].service"},
 		{`{"to": [{"service": "shop", "weight": 1}, {"service": "shadow", "name": "a;b"}]}`, "to[1].name"},
 		{`{"to": [{"service": "shop", "weight": 1}, {"service": "shadow", "name": "a.b"}]}`, "to[1].name"},

@@ -11,9 +11,15 @@ import (
 func TestStripConfig(t *testing.T) {
 	t.Parallel()
 	refuses(t, "strip", [][2]string{
-		{"", "segments"}, {"0", "segments"}, {"-1", "segments"}, {"/", "prefix"},
-		{`{"prefix": "api"}`, "prefix"}, {`{"prefix": "/a/../b"}`, "prefix"}, {`{"prefix": "/a?b"}`, "prefix"},
-		{`{"prefix": "/%61"}`, "prefix"}, {`{"segments": 1, "prefix": "/a"}`, "segments"},
+		{"", "segments"},
+		{"0", "segments"},
+		{"-1", "segments"},
+		{"/", "prefix"},
+		{`{"prefix": "api"}`, "prefix"},
+		{`{"prefix": "/a/../b"}`, "prefix"},
+		{`{"prefix": "/a?b"}`, "prefix"},
+		{`{"prefix": "/%61"}`, "prefix"},
+		{`{"segments": 1, "prefix": "/a"}`, "segments"},
 	})
 	takes(t, "strip", "1", "/api", "/api/", `{"segments": 3}`)
 	if _, err := configOf("strip", "api"); err == nil {

@@ -40,12 +40,16 @@ func TestTimeoutShortens(t *testing.T) {
 		idle     time.Duration
 	}{
 		{name: "from the first byte", config: Timeout{Total: 3 * time.Second}, deadline: 3 * time.Second},
-		{name: "never longer", config: Timeout{Total: time.Hour, Try: time.Minute, Idle: time.Minute},
+		{
+			name: "never longer", config: Timeout{Total: time.Hour, Try: time.Minute, Idle: time.Minute},
 			before:   times{deadline: began.Add(2 * time.Second), try: time.Second, idle: time.Second},
-			deadline: 2 * time.Second, try: time.Second, idle: time.Second},
-		{name: "shorter", config: Timeout{Total: 2 * time.Second, Try: time.Second, Idle: time.Second},
+			deadline: 2 * time.Second, try: time.Second, idle: time.Second,
+		},
+		{
+			name: "shorter", config: Timeout{Total: 2 * time.Second, Try: time.Second, Idle: time.Second},
 			before:   times{deadline: began.Add(time.Hour), try: time.Minute, idle: time.Minute},
-			deadline: 2 * time.Second, try: time.Second, idle: time.Second},
+			deadline: 2 * time.Second, try: time.Second, idle: time.Second,
+		},
 		{name: "what is not set stays", config: Timeout{Idle: time.Second}, before: times{try: time.Minute}, try: time.Minute, idle: time.Second},
 	} {
 		f, err := c.config.Filter(env)

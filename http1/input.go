@@ -142,7 +142,7 @@ func (in *input) await() error {
 		return errTimeout
 	}
 	var err error
-	if in.raw != nil { //nolint:nestif // two ways of waiting, side by side
+	if in.raw != nil {
 		in.awaitN, in.awaitEr = 0, nil
 		err = in.raw.Read(in.awaitFn)
 		if err == nil {

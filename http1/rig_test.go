@@ -359,16 +359,6 @@ func answering(texts ...string) func(*service) {
 	}
 }
 
-// dying answers one request with a text and closes; with reset it breaks the
-// connection instead.
-func dying(text string) func(*service) {
-	return func(s *service) {
-		if _, ok := s.request(); ok {
-			s.say(text)
-		}
-	}
-}
-
 // okay is a plain answer.
 const okay = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

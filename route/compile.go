@@ -14,7 +14,7 @@ import (
 )
 
 // host is one host of a route.
-type host struct { //nolint:recvcheck // a value that is read, and filled in one place
+type host struct {
 	name   string // lower case; of a wildcard without "*."; "" is any
 	labels int    // of a wildcard
 	exact  bool

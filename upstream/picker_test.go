@@ -23,7 +23,7 @@ func still(t *testing.T, n int, cfg Config, env Env) *Cluster {
 			cfg.URLs = append(cfg.URLs, EndpointConfig{URL: "http://127.0.0.1:" + strconv.Itoa(20000+i)})
 		}
 	}
-	random := rand.New(rand.NewPCG(7, 11)) //nolint:gosec // repeatable on purpose
+	random := rand.New(rand.NewPCG(7, 11))
 	env.Float = random.Float64
 	c, err := New("svc", cfg, env)
 	if err != nil {

@@ -51,7 +51,7 @@ func TestCompletionInBash(t *testing.T) {
 		`maru serve --config x`: "", // left to the shell's own file names
 	} {
 		words := "COMP_WORDS=(" + line + "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _maru; echo ${COMPREPLY[@]}"
-		cmd := exec.CommandContext(t.Context(), bash, "--norc", "-c", script+words) //nolint:gosec // our own script
+		cmd := exec.CommandContext(t.Context(), bash, "--norc", "-c", script+words)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", line, err, out)
