@@ -386,7 +386,12 @@ func NewService(t testing.TB, answer func(request string) string) *Service {
 }
 
 func (s *Service) serve(c net.Conn) {
-	defer c.Close() //nolint:errcheck // the test is over with it
+	defer func() {
+		_ = c.Close()
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+	}()
 	r := bufio.NewReader(c)
 	for {
 		text, err := readRequest(r)
@@ -446,6 +451,13 @@ func (l *lineReader) Read(p []byte) (int, error) {
 
 // URL is the service's address.
 func (s *Service) URL() string { return "http://" + s.ln.Addr().String() }
+
+// Open counts the connections that are open.
+func (s *Service) Open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
 
 // Requests gives what came so far, each as its bytes.
 func (s *Service) Requests() []string {
