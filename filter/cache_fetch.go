@@ -69,7 +69,7 @@ func (v *visit) plan(f *flight) *fetch {
 	if v.found.obj == nil && v.found.vary == nil {
 		return p
 	}
-	if tags := v.c.store.validators(v.key, v.key[:v.url]); tags != "" {
+	if tags := v.c.store.validators(v.key, v.key[:v.url], &v.r.Header); tags != "" {
 		q.Header.AppendID(message.IfNoneMatch, tags)
 		p.asks = true
 	} else if o := v.found.obj; o != nil && !o.answer.lastModified.IsZero() {
@@ -288,7 +288,7 @@ func (p *fetch) validated(resp *message.Response, asked, received time.Time) boo
 	o := p.held
 	if tag := resp.Header.Value(message.ETag); tag != "" {
 		if o == nil || !weakEqual(o.etag, tag) {
-			o = p.c.store.byTag([]byte(p.key), []byte(p.key[:p.url]), tag)
+			o = p.c.store.byTag([]byte(p.key), []byte(p.key[:p.url]), &p.q.Header, tag)
 		}
 	}
 	if o == nil {

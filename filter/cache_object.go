@@ -16,6 +16,7 @@ type cacheObject struct {
 	answer   cacheAnswer
 	vary     []cacheVary
 	etag     string
+	coding   string // Content-Encoding
 	tags     []string
 	body     []byte // whole, once it is stored
 	headSize int64
@@ -79,9 +80,21 @@ func (o *cacheObject) learn(rq *message.Header) {
 	for i := range o.fields {
 		h.Append(o.fields[i])
 	}
-	o.etag = h.Value(message.ETag)
+	o.etag, o.coding = h.Value(message.ETag), h.Value(message.ContentEncoding)
 	o.vary = readVary(rq, &h)
 	o.tags = readTags(&h)
+}
+
+// decodable tells whether a client can read the object's content coding. A service
+// that gives all codings of a page one tag would else have us hand gzip to
+// clients that never heard of it.
+func (o *cacheObject) decodable(rq *message.Header) bool {
+	if o.coding == "" {
+		return true
+	}
+	c, known := codingOf(strings.Trim(o.coding, " \t"))
+	a := readAccept(rq)
+	return known && (a.q[c] > 0 || c == codingIdentity)
 }
 
 // readTags lists the purge tags of a response: words of Surrogate-Key, members

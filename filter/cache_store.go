@@ -141,8 +141,9 @@ func (s *CacheStore) find(key, url []byte, rq *message.Header, now time.Time) fo
 	return f
 }
 
-// validators lists the entity tags of all variants of a key (RFC 9111 §4.3.1).
-func (s *CacheStore) validators(key, url []byte) string {
+// validators lists the entity tags of all variants of a key that the client can
+// decode (RFC 9111 §4.3.1).
+func (s *CacheStore) validators(key, url []byte, rq *message.Header) string {
 	sh := s.shard(url)
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
@@ -152,19 +153,21 @@ func (s *CacheStore) validators(key, url []byte) string {
 	}
 	var b []byte
 	for i := len(n.variants) - 1; i >= 0 && len(b) < 4<<10; i-- {
-		if tag := n.variants[i].obj.etag; tag != "" {
-			if len(b) > 0 {
-				b = append(b, ", "...)
-			}
-			b = append(b, tag...)
+		o := n.variants[i].obj
+		if o.etag == "" || !o.decodable(rq) {
+			continue
 		}
+		if len(b) > 0 {
+			b = append(b, ", "...)
+		}
+		b = append(b, o.etag...)
 	}
 	return string(b)
 }
 
 // byTag finds the variant that a 304 with this entity tag is about (RFC 9111
 // §4.3.4), the newest first.
-func (s *CacheStore) byTag(key, url []byte, tag string) *cacheObject {
+func (s *CacheStore) byTag(key, url []byte, rq *message.Header, tag string) *cacheObject {
 	sh := s.shard(url)
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()

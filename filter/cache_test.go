@@ -574,6 +574,35 @@ func TestCacheValidatesVariants(t *testing.T) {
 	})
 }
 
+// One tag for all codings is a fault of the service, which must not reach clients.
+func TestCacheTagsOfCodings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newCacheRig(t, &Cache{}, func(_ int64, r *message.Request) (*message.Response, error) {
+			if r.Header.Has(message.IfNoneMatch) {
+				return answer(304, "", "Cache-Control: max-age=10", `ETag: "v"`, "Vary: Accept-Encoding"), nil
+			}
+			if r.Header.Get("Accept-Encoding") == "gzip" {
+				return answer(200, "zipped", "Cache-Control: max-age=10", `ETag: "v"`, "Vary: Accept-Encoding", "Content-Encoding: gzip"), nil
+			}
+			return answer(200, "plain", "Cache-Control: max-age=10", `ETag: "v"`, "Vary: Accept-Encoding"), nil
+		})
+		if r := g.ask("GET", "/x", "Accept-Encoding: gzip"); r.body != "zipped" {
+			t.Fatal(r.body)
+		}
+		synctest.Wait()
+		if r := g.ask("GET", "/x"); r.body != "plain" {
+			t.Errorf("a client without gzip got %q", r.body)
+		}
+		time.Sleep(11 * time.Second)
+		for accept, want := range map[string]string{"gzip": "zipped", "": "plain"} {
+			if r := g.ask("GET", "/x", "Accept-Encoding: "+accept); r.body != want {
+				t.Errorf("%q got %q", accept, r.body)
+			}
+			synctest.Wait()
+		}
+	})
+}
+
 // Followers of a leader who asked for another variant share a flight of their own.
 func TestCacheCoalescesByVariant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
