@@ -123,13 +123,7 @@ func (st *h2Stream) guard() {
 	}
 	c := st.c
 	c.s.log.Error("panic while writing an answer", "value", fmt.Sprint(v), "listener", c.info.listener, "stack", string(debug.Stack()))
-	c.mu.Lock()
-	gone := st.gone
-	st.close(errStreamReset)
-	c.mu.Unlock()
-	if !gone {
-		c.out.queue(appendReset(nil, st.id, http2.ErrCodeInternal))
-	}
+	st.abort(errStreamReset)
 	st.over()
 }
 
@@ -140,19 +134,21 @@ func (st *h2Stream) respond(p *message.Response) error {
 	if err == nil {
 		return nil
 	}
-	_ = st.c.out.push() // what was left behind goes before the reset
-	st.c.mu.Lock()
-	gone := st.gone
-	st.close(err)
-	st.c.mu.Unlock()
-	if !gone {
-		code := http2.ErrCodeInternal
-		if errors.Is(err, errMalformed) {
-			code = http2.ErrCodeProtocol
-		}
-		st.c.out.queue(appendReset(nil, st.id, code))
-	}
+	st.abort(err)
 	return err
+}
+
+// abort resets the stream, unless it is gone already.
+func (st *h2Stream) abort(why error) {
+	_ = st.c.out.push() // what was left behind goes before the reset
+	c := st.c
+	c.mu.Lock()
+	gone := st.gone
+	st.close(why)
+	c.mu.Unlock()
+	if !gone {
+		c.out.queue(appendReset(nil, st.id, http2.ErrCodeInternal))
+	}
 }
 
 func (st *h2Stream) write(p *message.Response) error {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/maru-msa/maru/edge"
 	"github.com/maru-msa/maru/edge/edgetest"
+	"github.com/maru-msa/maru/filter"
 	"github.com/maru-msa/maru/message"
 	"github.com/maru-msa/maru/upstream"
 )
@@ -462,4 +463,42 @@ func TestDrainLosesNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// faulty is a filter whose answers have a body that panics.
+type faulty struct{}
+
+func (faulty) Filter(filter.Env) (filter.Filter, error) {
+	return func(next filter.Func) filter.Func {
+		return func(r *message.Request) (*message.Response, error) {
+			p, err := next(r)
+			if err == nil && r.Path == "/faulty" {
+				p.Body, p.Length = panicBody{}, message.Unknown
+			}
+			return p, err
+		}
+	}, nil
+}
+
+type panicBody struct{}
+
+func (panicBody) Read([]byte) (int, error) { panic("a bug in a filter's body") }
+func (panicBody) Close() error             { return nil }
+
+// TestPanicByEveryProtocol wants a bug to cost its exchange and nothing else.
+func TestPanicByEveryProtocol(t *testing.T) {
+	t.Parallel()
+	eachProtocol(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }, func(cfg *edge.Config) {
+		cfg.Filters = []filter.Named{{Word: "faulty", Config: faulty{}}}
+	}, func(t *testing.T, w *way) {
+		if p, err := w.client.RoundTrip(w.request("GET", "/faulty", nil)); err == nil {
+			if b, err := io.ReadAll(p.Body); err == nil {
+				t.Errorf("%d %q", p.StatusCode, b)
+			}
+			_ = p.Body.Close()
+		}
+		if got := content(t, w.do(w.request("GET", "/good", nil))); got != "ok" {
+			t.Errorf("then %q", got)
+		}
+	})
 }
