@@ -99,7 +99,7 @@ func (p *Prover) hunt(c *core, e int32) hunt {
 		now = time.Now()
 	}
 	return hunt{core: c, own: e, puzzle: puzzle{
-		take: []corner{{c.index.entries[e].rule, c.index.entries[e].host}}, listeners: p.Listeners, now: now,
+		take: []corner{{c.index.entries[e].rule, c.index.entries[e].host}}, listeners: p.Listeners, now: now, lab: newLab(),
 	}}
 }
 

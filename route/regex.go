@@ -23,11 +23,40 @@ const (
 	valueAlphabet   = segmentAlphabet + "/ ;?#%<>[]{}|^`\"\\"
 )
 
+// lab finds texts that regular expressions take. It keeps what it worked out,
+// and gives up when its steps are used: a table of many expressions must not hold
+// up a change for longer than its ties are worth.
+type lab struct {
+	steps    int
+	automata map[string]*automaton
+}
+
+// maxSteps are the steps of a lab; one takes about a microsecond.
+const maxSteps = 200_000
+
+func newLab() *lab { return &lab{steps: maxSteps, automata: make(map[string]*automaton)} }
+
+// spent tells that the lab has given up.
+func (l *lab) spent() bool { return l.steps <= 0 }
+
 // automaton is the program of a regular expression. Its texts are whole ones:
 // the expression is anchored at both ends.
-type automaton struct{ prog *syntax.Prog }
+type automaton struct {
+	prog *syntax.Prog
+	next map[place][]uint32 // what ready gave
+}
 
-func newAutomaton(expr string) (*automaton, bool) {
+// place is an instruction, at the start of a text or inside.
+type place struct {
+	pc    uint32
+	start bool
+}
+
+// automaton gives the program of an expression; false for one that is wrong.
+func (l *lab) automaton(expr string) (*automaton, bool) {
+	if a := l.automata[expr]; a != nil {
+		return a, true
+	}
 	re, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
 		return nil, false
@@ -36,15 +65,22 @@ func newAutomaton(expr string) (*automaton, bool) {
 	if err != nil {
 		return nil, false
 	}
-	return &automaton{prog}, true
+	a := &automaton{prog, make(map[place][]uint32)}
+	l.automata[expr] = a
+	l.steps -= len(prog.Inst)
+	return a, true
 }
 
 // ready lists the instructions that wait for an octet, or are the match, which
 // pc leads to without one. Assertions are taken as true but for those of the
 // start; whoever uses the text tries it on the real expression.
 func (a *automaton) ready(pc uint32, start bool) []uint32 {
-	var out []uint32
+	out, known := a.next[place{pc, start}]
+	if known {
+		return out
+	}
 	seen := make(map[uint32]bool)
+	first := pc
 	for todo := []uint32{pc}; len(todo) > 0; {
 		pc, todo = todo[len(todo)-1], todo[:len(todo)-1]
 		if seen[pc] {
@@ -65,6 +101,7 @@ func (a *automaton) ready(pc uint32, start bool) []uint32 {
 			out = append(out, pc)
 		}
 	}
+	a.next[place{first, start}] = out
 	return out
 }
 
@@ -127,16 +164,19 @@ func (m *meeting) text(i int) string {
 
 // common finds a shortest text that both expressions take whole, made of the
 // alphabet.
-func common(a, b, alphabet string) (string, answer) {
-	x, okA := newAutomaton(a)
-	y, okB := newAutomaton(b)
+func (l *lab) common(a, b, alphabet string) (string, answer) {
+	if l.spent() {
+		return "", unknown
+	}
+	x, okA := l.automaton(a)
+	y, okB := l.automaton(b)
 	if !okA || !okB {
 		return "", unknown
 	}
 	m := meeting{x: x, y: y, seen: make(map[pair]bool)}
 	m.reach(uint32(x.prog.Start), uint32(y.prog.Start), -1, 0)
 	for i := 0; i < len(m.queue); i++ {
-		if i > maxPairs {
+		if l.steps--; i > maxPairs || l.spent() {
 			return "", unknown
 		}
 		in, jn := &x.prog.Inst[m.queue[i].at.x], &y.prog.Inst[m.queue[i].at.y]

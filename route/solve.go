@@ -19,6 +19,8 @@ type puzzle struct {
 	avoid []condition
 	// listeners are the names that there are; nil means any.
 	listeners []string
+	// lab is for regular expressions.
+	lab *lab
 	// now is the time to try first.
 	now time.Time
 }
@@ -295,7 +297,7 @@ func (p *puzzle) names(d dimension, tests func(*rule) []test) []named {
 }
 
 // value gives a value for a name; there is false for none at all.
-func (n *named) value(place func(*segmentTest, string) float64) (value string, there bool, a answer) {
+func (n *named) value(l *lab, place func(*segmentTest, string) float64) (value string, there bool, a answer) {
 	absent := n.share == nil
 	for _, t := range n.take {
 		absent = absent && t.op == opAbsent
@@ -306,7 +308,7 @@ func (n *named) value(place func(*segmentTest, string) float64) (value string, t
 	if absent && n.miss == nil {
 		return "", false, yes
 	}
-	candidates, complete := n.candidates()
+	candidates, complete := n.candidates(l)
 	for _, v := range candidates {
 		if n.fits(v, place) {
 			return v, true, yes
@@ -319,7 +321,7 @@ func (n *named) value(place func(*segmentTest, string) float64) (value string, t
 }
 
 // candidates lists values to try; complete means that if none fits, none does.
-func (n *named) candidates() (list []string, complete bool) {
+func (n *named) candidates(l *lab) (list []string, complete bool) {
 	complete = true
 	expr := ".*"
 	for _, t := range n.take {
@@ -327,7 +329,7 @@ func (n *named) candidates() (list []string, complete bool) {
 		case opExact:
 			return []string{t.want}, true
 		case opRegex:
-			v, a := common(t.want, expr, valueAlphabet)
+			v, a := l.common(t.want, expr, valueAlphabet)
 			if a == no {
 				return nil, true
 			}
@@ -405,7 +407,7 @@ func (p *puzzle) values(d dimension, tests func(*rule) []test, set func(name, va
 	names := p.names(d, tests)
 	place := func(s *segmentTest, v string) float64 { return s.at(v, netip.Addr{}, true) }
 	for i := range names {
-		value, there, a := names[i].value(place)
+		value, there, a := names[i].value(p.lab, place)
 		if a != yes {
 			return a
 		}

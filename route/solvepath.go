@@ -1,6 +1,7 @@
 package route
 
 import (
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,10 +19,7 @@ func (p *puzzle) path(e *Example) answer {
 		}
 	}
 	sure := no
-	for i, c := range p.pathCandidates(&sure) {
-		if i > 400 {
-			break
-		}
+	for c := range p.pathCandidates(&sure) {
 		if p.fitsPath(c, avoid) {
 			e.Path = c
 			return yes
@@ -67,55 +65,58 @@ func covers(a, b *pattern) bool {
 	return true
 }
 
-// pathCandidates lists paths to try. The answer is what it means if none fits.
-func (p *puzzle) pathCandidates(a *answer) []string {
+// pathCandidates yields paths to try. The answer is what it means if none fits.
+func (p *puzzle) pathCandidates(a *answer) iter.Seq[string] {
 	one := p.take[0].rule.path
-	switch one.kind {
-	case kindExact:
-		return []string{one.text}
-	case kindRegex:
+	switch {
+	case one.kind == kindExact:
+		return slices.Values([]string{one.text})
+	case one.kind == kindRegex:
 		return p.regexPaths(a)
-	case kindSegments, kindRest:
+	case one.text == "":
+		return slices.Values([]string{"/", "/maru", "/maru/1", "/maru/1/a/b/c/d", "/a"})
 	}
-	if one.text == "" {
-		return []string{"/", "/maru", "/maru/1", "/maru/1/a/b/c/d", "/a"}
+	ends := []string{""}
+	if one.kind == kindRest {
+		ends = []string{"/maru", "/1", "/maru/1", "/", "", "/maru/1/a/b/c/d"}
 	}
-	var base []string
-	for round := range 12 {
-		path, got := p.segmentsPath(round)
-		if got != yes {
-			*a = got
-			break
+	return func(yield func(string) bool) {
+		for round := range 12 {
+			base, got := p.segmentsPath(round)
+			if got != yes {
+				*a = got
+				return
+			}
+			for _, end := range ends {
+				if !yield(base + end) {
+					return
+				}
+			}
 		}
-		base = append(base, path)
 	}
-	if one.kind != kindRest {
-		return base
-	}
-	var out []string
-	for _, b := range base {
-		out = append(out, b+"/maru", b+"/1", b+"/maru/1", b+"/", b, b+"/maru/1/a/b/c/d")
-	}
-	return out
 }
 
-// regexPaths lists paths of expressions, some of them longer ones.
-func (p *puzzle) regexPaths(a *answer) []string {
+// regexPaths yields paths of expressions, some of them longer ones.
+func (p *puzzle) regexPaths(a *answer) iter.Seq[string] {
 	one := p.take[0].rule.path.expr
 	other := "/.*"
 	if len(p.take) > 1 {
 		other = p.take[1].rule.path.expr
 	}
-	var out []string
-	for _, want := range []string{other, other + "maru", other + "/maru/1", other + "[0-9]{3}"} {
-		text, got := common(one, want, pathAlphabet)
-		if got == yes {
-			out = append(out, text)
-		} else if want == other {
-			*a = got
+	return func(yield func(string) bool) {
+		for _, end := range []string{"", "maru", "/maru/1", "[0-9]{3}"} {
+			text, got := p.lab.common(one, other+end, pathAlphabet)
+			switch {
+			case got == yes:
+				if !yield(text) {
+					return
+				}
+			case end == "":
+				*a = got
+				return
+			}
 		}
 	}
-	return out
 }
 
 // fresh are segments that patterns seldom name.
@@ -142,7 +143,7 @@ func (p *puzzle) segmentsPath(round int) (string, answer) {
 				wants = append(wants, &c.rule.path.segs[i])
 			}
 		}
-		text, a := segmentText(wants, round)
+		text, a := p.segmentText(wants, round)
 		if a != yes {
 			return "", a
 		}
@@ -153,7 +154,7 @@ func (p *puzzle) segmentsPath(round int) (string, answer) {
 }
 
 // segmentText gives a text that all of the segments take.
-func segmentText(wants []*segment, round int) (string, answer) {
+func (p *puzzle) segmentText(wants []*segment, round int) (string, answer) {
 	var exprs []string
 	for _, s := range wants {
 		switch s.kind {
@@ -176,9 +177,9 @@ func segmentText(wants []*segment, round int) (string, answer) {
 	if len(exprs) == 2 {
 		other = exprs[1]
 	} else if round%3 == 1 {
-		if text, a := common(exprs[0], "..+", segmentAlphabet); a == yes {
+		if text, a := p.lab.common(exprs[0], "..+", segmentAlphabet); a == yes {
 			return text, yes
 		}
 	}
-	return common(exprs[0], other, segmentAlphabet)
+	return p.lab.common(exprs[0], other, segmentAlphabet)
 }

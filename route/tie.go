@@ -1,14 +1,20 @@
 package route
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/maru-msa/maru/diag"
 	"github.com/maru-msa/maru/message"
 )
 
-// maxTies bounds the findings of one table.
-const maxTies = 100
+// maxTies bounds the findings of one table, maxCompared the pairs that are
+// looked at: a table that needs more has hundreds of regular expressions behind
+// one prefix. Such routes go by their order in the file.
+const (
+	maxTies     = 100
+	maxCompared = 1_000_000
+)
 
 // ties finds routes that rank equal and can take one request. Entries are
 // sorted, so equal ranks lie side by side; and equal ranks that meet have the
@@ -16,7 +22,7 @@ const maxTies = 100
 // literal segments and exact values agree, so that the cost follows the number of
 // ties and not the square of the routes.
 func (c *core) ties(entries []entry) []error {
-	t := tieSearch{core: c, tied: make(map[int32]bool)}
+	t := tieSearch{core: c, tied: make(map[int32]bool), lab: newLab()}
 	for from := 0; from < len(entries); {
 		to := from + 1
 		for to < len(entries) && entries[to].rank == entries[from].rank {
@@ -33,17 +39,19 @@ func (c *core) ties(entries []entry) []error {
 type tieSearch struct {
 	*core
 	tied   map[int32]bool // rules that a finding names as the later one
+	lab    *lab
+	pairs  int // compared
 	faults []error
 }
 
 // equals looks at entries of one rank.
 func (t *tieSearch) equals(entries []entry) {
-	type place struct{ host, prefix string }
-	first := make(map[place]int32, len(entries))
-	more := make(map[place][]*entry)
+	type spot struct{ host, prefix string }
+	first := make(map[spot]int32, len(entries))
+	more := make(map[spot][]*entry)
 	for i := range entries {
 		e := &entries[i]
-		k := place{e.host.name, e.rule.path.prefix}
+		k := spot{e.host.name, e.rule.path.prefix}
 		j, twice := first[k]
 		switch {
 		case !twice:
@@ -55,7 +63,7 @@ func (t *tieSearch) equals(entries []entry) {
 		}
 	}
 	for i := range entries { // in order, so that findings come in order
-		k := place{entries[i].host.name, entries[i].rule.path.prefix}
+		k := spot{entries[i].host.name, entries[i].rule.path.prefix}
 		if list := more[k]; list != nil {
 			delete(more, k)
 			t.classes(list)
@@ -174,7 +182,7 @@ func (t *tieSearch) meet(a, b *entry) bool {
 	if a.source > b.source {
 		a, b = b, a
 	}
-	if a.source == b.source || t.tied[b.source] || len(t.faults) >= maxTies {
+	if t.pairs++; a.source == b.source || t.tied[b.source] || len(t.faults) >= maxTies || t.pairs > maxCompared {
 		return true
 	}
 	ex := t.overlap(a, b)
@@ -200,15 +208,23 @@ func (c *core) called(i int32) string {
 
 // overlap gives a request that two entries of equal rank take, or nil.
 func (t *tieSearch) overlap(a, b *entry) *Example {
-	if disjoint(a.rule, b.rule) {
+	if disjoint(a.rule, b.rule) || t.lab.spent() && a.rule.expressive() && b.rule.expressive() {
 		return nil
 	}
-	p := puzzle{take: []corner{{a.rule, a.host}, {b.rule, b.host}}}
+	p := puzzle{take: []corner{{a.rule, a.host}, {b.rule, b.host}}, lab: t.lab}
 	ex, got, _ := p.solve()
 	if got != yes || !ex.takenBy(a) || !ex.takenBy(b) {
 		return nil
 	}
 	return ex
+}
+
+// expressive tells whether a rule has a regular expression.
+func (r *rule) expressive() bool {
+	has := func(tests []test) bool {
+		return slices.ContainsFunc(tests, func(t test) bool { return t.op == opRegex })
+	}
+	return r.path.kind == kindRegex || r.path.constrained > 0 || has(r.headers) || has(r.query) || has(r.cookies)
 }
 
 // disjoint tells cheaply that two rules never take one request.

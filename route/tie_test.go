@@ -201,3 +201,20 @@ func TestTiesAreNotQuadratic(t *testing.T) {
 		}
 	}
 }
+
+// TestManyExpressionsBehindOnePrefixAreBounded builds a table whose expressions
+// can't be told apart by anything cheap: the search for ties gives up in time.
+func TestManyExpressionsBehindOnePrefixAreBounded(t *testing.T) {
+	matches := make([]Match, 1500)
+	for i := range matches {
+		matches[i] = Match{Path: fmt.Sprintf("regex:/svc/(a|b)+%d[a-z]*", i)}
+	}
+	began := time.Now()
+	tab := table(t, rules(t, matches...))
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("%v for %d routes", took, len(matches))
+	}
+	if got, v := tab.Find(requestOf("/svc/ab7x"), 0); v != Found || got != 7 {
+		t.Errorf("got %d %v", got, v)
+	}
+}
