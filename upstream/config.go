@@ -340,7 +340,11 @@ func (c *Config) checkURLs() error {
 func (c *Config) checkURL(path, raw string) error {
 	t, err := parseTarget(raw)
 	if err != nil {
-		return diag.At(path, "%s", err.Error()).WithFix("write http://HOST:PORT or https://HOST:PORT")
+		fix := "write http://HOST:PORT or https://HOST:PORT"
+		if _, bare := parseTarget("http://" + raw); bare == nil && !strings.Contains(raw, "://") {
+			fix = "write http://" + raw
+		}
+		return diag.At(path, "%s", err.Error()).WithFix("%s", fix)
 	}
 	if c.TLS != nil && !t.tls {
 		return diag.At(path, "tls is configured, but the URL is http").WithFix("write https://%s", t.address)
