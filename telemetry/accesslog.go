@@ -101,7 +101,8 @@ func (l *AccessLog) flush(spare []byte) []byte {
 		}
 		if _, err := l.W.Write(full); err != nil {
 			l.dropped.Add(uint64(bytes.Count(full, []byte("\n"))))
-			l.failed.Store(&err)
+			failed := err // only a fault costs memory
+			l.failed.Store(&failed)
 		} else if l.failed.Load() != nil {
 			l.failed.Store(nil)
 		}
