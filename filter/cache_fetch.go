@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
@@ -48,10 +49,11 @@ func (v *visit) join(now time.Time) (resp *message.Response, again bool, err err
 			return nil, true, nil
 		}
 		p := v.plan(f)
+		f.call = &p.q.X
 		go p.run(v.next)
 	}
 	if err := t.wait(f, &v.r.X, leads, max(0, v.until.Sub(now))); err != nil {
-		if err == error(errWaited) { //nolint:errorlint // the very one
+		if errors.Is(err, errWaited) {
 			v.c.env.Count("cache", "waited")
 			resp, err = v.pass("bypass")
 			return resp, false, err

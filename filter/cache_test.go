@@ -152,6 +152,50 @@ func TestCacheLeaderLeaves(t *testing.T) {
 	})
 }
 
+// Calls whose clients all left go on up to a bound; beyond it they are given up.
+func TestCacheOrphansAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var cancelled atomic.Int64
+		gate := make(chan struct{})
+		g := newCacheRig(t, &Cache{}, func(_ int64, r *message.Request) (*message.Response, error) {
+			dropped := make(gone)
+			if err := r.X.OnCancel(dropped); err != nil {
+				cancelled.Add(1)
+				return nil, err
+			}
+			defer r.X.OffCancel(dropped)
+			select {
+			case <-gate:
+				return fresh("x"), nil
+			case <-dropped:
+				cancelled.Add(1)
+				return nil, r.X.Err()
+			}
+		})
+		const more = 20
+		var wg sync.WaitGroup
+		for i := range maxOrphans + more {
+			r := ask("GET", fmt.Sprint("/", i))
+			wg.Go(func() {
+				g.run(r)
+				r.Release()
+			})
+			synctest.Wait()
+			r.X.Cancel(message.ErrClientGone)
+		}
+		wg.Wait()
+		synctest.Wait()
+		if cancelled.Load() != more {
+			t.Errorf("%d calls were given up, want %d", cancelled.Load(), more)
+		}
+		close(gate)
+		synctest.Wait()
+		if g.store.flights.orphans != 0 || g.store.busy() {
+			t.Errorf("%d orphans are left", g.store.flights.orphans)
+		}
+	})
+}
+
 // A leader that leaves while only it may have the response: the response is given back.
 func TestCacheLeaderLeavesAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

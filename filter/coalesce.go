@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -167,10 +168,11 @@ func (v *companion) round() (resp *message.Response, again bool, err error) {
 	}
 	if leads {
 		q := copyRequest(v.r, func(id message.ID) bool { return id == message.Expect })
+		f.call = &q.X
 		go k.fetch(f, q, v.base, v.next)
 	}
 	if err := t.wait(f, &v.r.X, leads, v.until.Sub(now)); err != nil {
-		if err == error(errWaited) { //nolint:errorlint // the very one
+		if errors.Is(err, errWaited) {
 			return v.alone("waited")
 		}
 		return nil, false, err

@@ -25,12 +25,16 @@ import (
 const (
 	maxFollowers = 10_000
 	headWait     = 5 * time.Second // of a follower, over all its tries
+	// maxOrphans is how many calls may go on for nobody: clients that ask for
+	// much and leave must not pile up work.
+	maxOrphans = 256
 )
 
 // flightTable holds the flights that can be joined.
 type flightTable struct {
-	mu   sync.Mutex
-	open map[string]*flight
+	mu      sync.Mutex
+	open    map[string]*flight
+	orphans int
 }
 
 // flight is one call to the service.
@@ -39,11 +43,13 @@ type flight struct {
 	urlLen int
 	done   chan struct{} // closed once out is set
 	out    outcome
-	doomed atomic.Bool // a purge may mean what comes: it is not stored
+	doomed atomic.Bool       // a purge may mean what comes: it is not stored
+	call   *message.Exchange // of the leader's call, until it has landed
 
 	// Under the table's lock:
 	waiters    int
 	leaderGone bool
+	orphan     bool
 	landed     bool
 }
 
@@ -122,6 +128,10 @@ func (t *flightTable) join(key []byte, urlLen int) (f *flight, leads bool) {
 		return nil, false
 	default:
 		f.waiters++
+		if f.orphan { // somebody wants it after all
+			f.orphan = false
+			t.orphans--
+		}
 	}
 	return f, false
 }
@@ -143,7 +153,10 @@ func (t *flightTable) lead(key []byte, urlLen int) *flight {
 func (t *flightTable) land(f *flight, out outcome) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f.out, f.landed = out, true
+	f.out, f.landed, f.call = out, true, nil
+	if f.orphan {
+		t.orphans--
+	}
 	if out.fill != nil {
 		out.fill.pending = f.waiters // nobody else has seen it yet
 	} else {
@@ -188,6 +201,13 @@ func (t *flightTable) quit(f *flight, leads bool) bool {
 	}
 	f.waiters--
 	f.leaderGone = f.leaderGone || leads
+	if f.waiters > 0 || !f.leaderGone || f.orphan {
+		return true
+	}
+	f.orphan = true
+	if t.orphans++; t.orphans > maxOrphans && f.call != nil {
+		f.call.Cancel(message.ErrClientGone)
+	}
 	return true
 }
 
