@@ -73,7 +73,6 @@ func estate(t *testing.T) (*edgetest.Gateway, *edgetest.Service) {
 			{Name: "rubbish", Match: edgetest.Match(t, "/rubbish"), To: "good"},
 			{Name: "dead", Match: edgetest.Match(t, "/dead"), To: "dead"},
 			{Name: "slow", Match: edgetest.Match(t, "/slow"), To: "silent", Timeout: &short},
-			{Name: "hang", Match: edgetest.Match(t, "/hang"), To: "silent"},
 			{Name: "empty", Match: edgetest.Match(t, "/empty"), To: "empty"},
 			{Name: "bug", Match: edgetest.Match(t, "/bug"), To: "good", Filters: []filter.Named{{Word: "blows", Config: blows{}}}},
 			{Name: "encoded", Match: edgetest.Match(t, "/encoded/{rest...}"), To: "good"},
@@ -220,14 +219,20 @@ func TestBodyTooLargeUnannounced(t *testing.T) {
 
 func TestClientGoneIsForTheLogOnly(t *testing.T) {
 	t.Parallel()
-	g, _ := estate(t)
-	c := g.Dial("public")
-	if _, err := c.Write([]byte("GET /hang HTTP/1.1\r\nHost: h\r\n\r\n")); err != nil {
-		t.Fatal(err)
-	}
-	_ = c.Close()
-	if e := g.Done(1)[0]; e.Status != 499 || e.Reason != "client_gone" || e.Route != "hang" {
-		t.Errorf("%+v", e)
+	for name, tls := range map[string]*edge.TLSConfig{"plain": nil, "TLS": {Development: true}} {
+		silent := edgetest.NewSilent(t)
+		g := edgetest.Start(t, edgetest.Config(t, silent.URL(), edge.ListenerConfig{TLS: tls}))
+		c := g.Dial("public")
+		if tls != nil {
+			c = overTLS(c)
+		}
+		if _, err := c.Write([]byte("GET /hang HTTP/1.1\r\nHost: localhost\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Close()
+		if e := g.Done(1)[0]; e.Status != 499 || e.Reason != "client_gone" || e.Route != "all" {
+			t.Errorf("%s: %+v", name, e)
+		}
 	}
 }
 
