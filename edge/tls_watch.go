@@ -52,7 +52,8 @@ func watchFiles(ctx context.Context, files []string, log *slog.Logger, changed f
 				settled = time.After(filesSettle)
 			}
 			continue
-		case <-faults:
+		case err := <-faults: // an overflow: look
+			log.Debug("watching certificate files", "error", err)
 		case <-look.C:
 		case <-settled:
 		}

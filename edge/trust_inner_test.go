@@ -13,9 +13,16 @@ import (
 func FuzzTrace(f *testing.F) {
 	const id, span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 	for _, seed := range [][3]string{
-		{"00-" + id + "-" + span + "-01", "", ""}, {"cc-" + id + "-" + span + "-01-x", "", ""}, {"ff-" + id + "-" + span + "-01", "", ""},
-		{"", id + "-" + span + "-1-" + span, ""}, {"", span + "-" + span, ""}, {"", "0", ""}, {"", "", id}, {"", "", span},
-		{"00-" + strings.ToUpper(id) + "-" + span + "-01", "d", "d"}, {strings.Repeat("-", 55), strings.Repeat("-", 33), "x"},
+		{"00-" + id + "-" + span + "-01", "", ""},
+		{"cc-" + id + "-" + span + "-01-x", "", ""},
+		{"ff-" + id + "-" + span + "-01", "", ""},
+		{"", id + "-" + span + "-1-" + span, ""},
+		{"", span + "-" + span, ""},
+		{"", "0", ""},
+		{"", "", id},
+		{"", "", span},
+		{"00-" + strings.ToUpper(id) + "-" + span + "-01", "d", "d"},
+		{strings.Repeat("-", 55), strings.Repeat("-", 33), "x"},
 	} {
 		f.Add(seed[0], seed[1], seed[2])
 	}

@@ -363,7 +363,9 @@ func TestArena(t *testing.T) {
 
 type owner struct{ complete []bool }
 
-func (o *owner) ReleaseResponse(_ *Response, complete bool) { o.complete = append(o.complete, complete) }
+func (o *owner) ReleaseResponse(_ *Response, complete bool) {
+	o.complete = append(o.complete, complete)
+}
 
 func TestReleaseTellsTheOwner(t *testing.T) {
 	t.Parallel()
