@@ -30,21 +30,22 @@ func (c *Cluster) Do(r *message.Request) (*message.Response, error) {
 	s := c.set.Load()
 	avoid := c.triedBefore(s, x)
 	x.Service = c.name
-	for second := false; ; second = true {
+	var used retries
+	for fresh := false; ; fresh = true {
 		ep := s.choose(c, r, avoid)
 		if ep == nil {
 			c.noEndpoint.Add(1)
 			x.Endpoint = ""
 			return nil, problem.New(503, "no_endpoint", "service "+c.name+" has no endpoint")
 		}
-		resp, err := c.try(r, ep, second)
+		resp, err := c.try(r, ep, fresh)
 		if err == nil {
 			if s.byMAC != nil {
 				c.stick(r, resp, ep)
 			}
 			return resp, nil
 		}
-		if second || !err.again(c, len(s.usable)) || x.Err() != nil {
+		if x.Err() != nil || !used.again(c, err.retry, len(s.usable)) {
 			x.Reason, x.Cause = err.Reason, err.Cause
 			return nil, err.Error
 		}
@@ -81,20 +82,32 @@ const (
 	retryReplay            // stale connection, the request may be sent again
 )
 
+// retries are the replacements that one call of Do has made: at most one for a
+// stale connection, and one for an endpoint that could not be reached. The one
+// may follow the other: while instances restart in turn, a request can meet both.
+type retries struct{ stale, connect bool }
+
 // again tells whether Do may try once more, and counts it.
-func (f *failure) again(c *Cluster, endpoints int) bool {
-	switch f.retry {
-	case retryFree:
-		c.staleFree.Add(1)
-		return true
-	case retryReplay:
-		c.staleReplay.Add(1)
+func (u *retries) again(c *Cluster, kind retryKind, endpoints int) bool {
+	switch kind {
+	case retryFree, retryReplay:
+		if u.stale {
+			return false
+		}
+		u.stale = true
+		if kind == retryFree {
+			c.staleFree.Add(1)
+		} else {
+			c.staleReplay.Add(1)
+		}
 		return true
 	case retryConnect:
-		if endpoints > 1 {
-			c.failover.Add(1)
-			return true
+		if u.connect || endpoints < 2 {
+			return false
 		}
+		u.connect = true
+		c.failover.Add(1)
+		return true
 	case retryNone:
 	}
 	return false
