@@ -92,6 +92,8 @@ func (r *running) said() string {
 func startDemo(t *testing.T, args ...string) *running {
 	t.Helper()
 	cmd := maru(t, append([]string{"demo", "--port", "0", "--admin-port", "0"}, args...)...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) } // so that it clears up after the test
+	cmd.Env = append(cmd.Env, "TMPDIR="+t.TempDir())
 	r := &running{cmd: cmd}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -127,10 +129,7 @@ func startDemo(t *testing.T, args ...string) *running {
 		rest.Wait()
 		return cmd.Wait()
 	})
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGINT)
-		_ = r.end()
-	})
+	t.Cleanup(func() { _ = r.end() })
 	return r
 }
 
