@@ -3,9 +3,11 @@ package edge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,6 +42,7 @@ func (s *h3Server) serve(w http.ResponseWriter, hr *http.Request) {
 	c, _ := hr.Context().Value(h3connKey{}).(*h3Conn)
 	s.enter(c)
 	defer s.leave(c)
+	defer s.guard()
 	e := &h3Exchange{s: s, w: w, ctl: http.NewResponseController(w), hr: hr, r: message.NewRequest()}
 	ref, err := e.request(c)
 	if err != nil {
@@ -56,6 +59,18 @@ func (s *h3Server) serve(w http.ResponseWriter, hr *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler) // resets the stream: what is not whole must not look so
 	}
+}
+
+// guard keeps a panic to its stream, which is reset.
+func (s *h3Server) guard() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v != http.ErrAbortHandler {
+		s.env.Log.Error("panic while serving a stream", "value", fmt.Sprint(v), "listener", s.name, "stack", string(debug.Stack()))
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // clientGone gives the exchange up.

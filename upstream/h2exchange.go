@@ -26,6 +26,9 @@ import (
 const (
 	// grpcIdle is how long a gRPC call may pause: it has deadlines of its own.
 	grpcIdle = time.Hour
+	// grpcSlack is how much earlier than us a service may end a call whose time is
+	// up: it has that time from us.
+	grpcSlack = 20 * time.Millisecond
 )
 
 // h2exchange is one exchange over HTTP/2: the request as net/http has it, the
@@ -379,6 +382,9 @@ func (e *h2exchange) failed(err error, began time.Time) *failure {
 	f := &failure{}
 	var se http2.StreamError
 	switch {
+	case errors.As(err, &se) && e.grpc && se.Code == http2.ErrCodeCancel && !r.X.Deadline.IsZero() && time.Until(r.X.Deadline) < grpcSlack:
+		e.ep.timeouts.Add(1)
+		f.Error = problem.Wrap(err, 504, "exchange_timeout", "service "+c.name+" did not answer in the time for this request")
 	case errors.As(err, &se):
 		f.Error = problem.Wrap(err, 502, "h2_"+strings.ToLower(se.Code.String()), "service "+c.name+" reset the stream")
 	case errors.Is(err, errTooManyInterim):

@@ -156,6 +156,9 @@ func (u *upload) take(p []byte, err error) {
 		if errors.Is(err, io.EOF) && !u.stopped {
 			u.trailers()
 		}
+		if u.stopped && !errors.Is(err, io.EOF) {
+			err = errUploadClosed // it was us who closed the body
+		}
 		u.err = err
 	}
 	u.cond.Broadcast()
