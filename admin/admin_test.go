@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -382,5 +383,30 @@ func TestPurge(t *testing.T) {
 	}
 	if _, text := b.call(t, "GET", "/metrics", ""); !strings.Contains(text, "maru_cache_entries 0\n") {
 		t.Error("the metrics lack the cache")
+	}
+}
+
+// BenchmarkScrape is a scrape at 10,000 routes that all had requests.
+func BenchmarkScrape(b *testing.B) {
+	rec := new(telemetry.Recorder)
+	names := make([]string, 10_000)
+	for i := range names {
+		names[i] = "route#" + strconv.Itoa(i)
+	}
+	rec.Declare(names, []string{"reward"})
+	for _, name := range names {
+		done(rec, name, "reward", "GET", 200, "")
+	}
+	api := API{Server: new(edge.Server), Status: new(Status), Recorder: rec}
+	h := api.Handler()
+	b.ReportAllocs()
+	for b.Loop() {
+		r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, "http://localhost/metrics", http.NoBody)
+		r.RemoteAddr = "127.0.0.1:5"
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != http.StatusOK || w.Body.Len() < 500_000 {
+			b.Fatal(w.Code, w.Body.Len())
+		}
 	}
 }

@@ -85,6 +85,13 @@ func (s *h2Server) serveConn(nc net.Conn, info connInfo) {
 	s.alive.Done()
 }
 
+// count counts the open connections.
+func (s *h2Server) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
 // drain asks every connection to end: GOAWAY in two steps, so that a request
 // under way to us is not lost (RFC 9113 §6.8), then the streams end. It returns
 // when all are gone; the end of ctx cuts what is left.

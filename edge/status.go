@@ -56,7 +56,7 @@ type ListenerStatus struct {
 	Name    string
 	Address string   // as the configuration says
 	Bound   net.Addr // as the system gave it
-	Conns   int      // open connections of the present engine
+	Conns   int      // open TCP connections of the present engine
 }
 
 // Listeners lists the open listeners by name.
@@ -68,7 +68,10 @@ func (s *Server) Listeners() []ListenerStatus {
 		d := s.doors[name]
 		st := ListenerStatus{Name: name, Address: d.socket.addr, Bound: d.socket.ln.Addr()}
 		if e := d.engine.Load(); e != nil {
-			st.Conns = e.h1.Conns()
+			st.Conns = e.h1.Conns() // HTTP/2 without TLS included
+			if e.front.Load().tls != nil {
+				st.Conns += e.h2.count()
+			}
 		}
 		out = append(out, st)
 	}

@@ -117,15 +117,26 @@ func (g *gateway) prepare(ctx context.Context, alive *sync.WaitGroup) {
 	g.equip()
 }
 
+// mostWarnings is how many warnings are printed at the start.
+const mostWarnings = 10
+
 // start makes the first configuration live. What is wrong with it is printed.
 func (g *gateway) start() error {
 	r := g.reload("start")
-	if len(r.Findings) > 0 {
-		if err := printFindings(os.Stderr, g.file, r.Findings, colored(os.Stderr, "auto")); err != nil {
+	errs, _ := diag.Count(r.Findings)
+	shown := r.Findings
+	if errs == 0 { // what runs all the same need not fill the screen
+		shown = shown[:min(len(shown), mostWarnings)]
+	}
+	if len(shown) > 0 {
+		if err := printFindings(os.Stderr, g.file, shown, colored(os.Stderr, "auto")); err != nil {
 			return err
 		}
 	}
-	switch errs, _ := diag.Count(r.Findings); {
+	if more := len(r.Findings) - len(shown); more > 0 {
+		fmt.Fprintf(os.Stderr, "and %s: maru check shows all\n", counted(more, "more warning"))
+	}
+	switch {
 	case errs > 0:
 		return exitError(2)
 	case r.Err != nil:
