@@ -78,18 +78,19 @@ type outcome struct {
 
 // trail is what a call left in its exchange for log and metrics.
 type trail struct {
-	service, endpoint string
-	attempts          int
-	phases            [message.NumPhases]time.Duration
+	route, service, endpoint string
+	attempts                 int
+	phases                   [message.NumPhases]time.Duration
 }
 
 func trailOf(x *message.Exchange) trail {
-	return trail{x.Service, x.Endpoint, x.Attempts, x.Phases}
+	return trail{x.Route, x.Service, x.Endpoint, x.Attempts, x.Phases}
 }
 
 func (t *trail) copyTo(x *message.Exchange) {
-	x.Service, x.Endpoint, x.Attempts = t.service, t.endpoint, t.attempts
-	for _, p := range []message.Phase{message.PhaseFilters, message.PhaseConnect, message.PhaseSent, message.PhaseHead} {
+	// The route is found behind a filter of a listener.
+	x.Route, x.Service, x.Endpoint, x.Attempts = t.route, t.service, t.endpoint, t.attempts
+	for _, p := range []message.Phase{message.PhaseRoute, message.PhaseFilters, message.PhaseConnect, message.PhaseSent, message.PhaseHead} {
 		x.Phases[p] = t.phases[p]
 	}
 }
