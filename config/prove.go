@@ -13,7 +13,7 @@ import (
 
 // prover proves things about the routes of a file whose every part is right
 // (gateway §16). Each finding holds a request that shows it, and the real
-// matcher has confirmed it.
+// route table has confirmed it.
 type prover struct {
 	*whole
 
@@ -55,8 +55,8 @@ func (p *prover) dead() {
 	for _, proof := range p.table.Dead(p.Prover) {
 		at := matchPath(proof.Rule)
 		if proof.Example == nil {
-			p.add(diag.At(at, "no request can match: its conditions exclude each other in %s", proof.Dead).
-				WithCode("never").AsWarning().WithFix("change one of the conditions, or remove the route"))
+			p.add(diag.At(at, "no request can match: its predicates exclude each other in %s", proof.Dead).
+				WithCode("never").AsWarning().WithFix("change one of the predicates, or remove the route"))
 			continue
 		}
 		var names, related []string

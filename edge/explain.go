@@ -79,7 +79,7 @@ type NotRoute struct {
 }
 
 // Explain tells which route takes a request and what happens then. It runs the
-// checks of a listener and the real matcher, but no filter and no call: a filter
+// checks of a listener and the real route table, but no filter and no call: a filter
 // of a listener that changes the request is not seen. place gives the place of a
 // configuration path such as "routes[3]"; nil means that there is no file. An
 // error says that the query itself is wrong.
@@ -295,7 +295,7 @@ func (rt *Runtime) RoutesInfo(place func(path string) string) []RouteInfo {
 	for _, i := range rt.table.Order() {
 		m := &rt.rules[i].Match
 		info := RouteInfo{
-			Name: rt.rules[i].Name, Methods: m.Methods, Hosts: m.Host, Path: m.Path, If: rt.table.Conditions(i),
+			Name: rt.rules[i].Name, Methods: m.Methods, Hosts: m.Host, Path: m.Path, If: rt.table.Predicates(i),
 			Filters: append([]string{}, rt.rules[i].Value.words...), Service: rt.rules[i].Value.service,
 		}
 		if info.Path == "" {

@@ -174,13 +174,13 @@ func (c *compiler) methods(r *rule, names List) {
 	}
 }
 
-// tests reads a mapping of names to conditions, in the order of the names.
+// tests reads a mapping of names to predicates, in the order of the names.
 func (c *compiler) tests(field string, m map[string]string) []test {
 	if len(m) == 0 {
 		return nil
 	}
 	if len(m) > maxTests {
-		c.at(field, "%d conditions are more than %d", len(m), maxTests).WithFix("leave out those that others imply")
+		c.at(field, "%d predicates are more than %d", len(m), maxTests).WithFix("leave out those that others imply")
 	}
 	out := make([]test, 0, len(m))
 	for _, name := range slices.Sorted(maps.Keys(m)) {
@@ -335,7 +335,7 @@ func (c *compiler) weight(r *rule, m *Match) {
 	}
 }
 
-// predicates lists the conditions in the order of their cost.
+// predicates lists them in the order of their cost.
 func (r *rule) predicates() {
 	if r.scheme != "" {
 		r.preds = append(r.preds, &schemeTest{r.scheme})

@@ -32,7 +32,7 @@ type Rejection struct {
 const maxRejections = 20
 
 // Explain finds the route of a request as [Table.Find] does, with the same
-// matcher, and tells why it is that one. It is for people: it allocates.
+// search, and tells why it is that one. It is for people: it allocates.
 func (t *Table[T]) Explain(r *message.Request, d Reading) Explanation {
 	x := Explanation{Rule: -1, Readings: d}
 	var source int32
@@ -256,8 +256,8 @@ func (t *Table[T]) Order() []int {
 	return out
 }
 
-// Conditions lists what a route wants besides host, path and method, in words.
-func (t *Table[T]) Conditions(i int) []string {
+// Predicates lists what a route wants besides host, path and method, in words.
+func (t *Table[T]) Predicates(i int) []string {
 	r := t.compiled[i]
 	var out []string
 	if r.priority != 0 {

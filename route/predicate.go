@@ -11,11 +11,11 @@ import (
 	"github.com/maru-msa/maru/message"
 )
 
-// predicate is one condition beyond host, path and method. It allocates nothing
+// predicate is one thing that a route wants beyond host, path and method. It allocates nothing
 // unless said so, and keeps nothing of the request.
 type predicate interface {
 	holds(r *message.Request) bool
-	// String is the condition as people read it: "header x-a: 1".
+	// String is the predicate as people read it: "header x-a: 1".
 	String() string
 }
 
@@ -29,7 +29,7 @@ const (
 	opAbsent
 )
 
-// test is a condition on a named value that may be there several times.
+// test is a predicate on a named value that may be there several times.
 type test struct {
 	name string
 	op   op
@@ -62,7 +62,7 @@ func (t *test) takes(value string) bool {
 	}
 }
 
-// headerTest is a condition on a header field; all its lines are tried.
+// headerTest is a predicate on a header field; all its lines are tried.
 type headerTest struct {
 	test
 	id message.ID
@@ -95,7 +95,7 @@ func sameField(f *message.Field, id message.ID, name string) bool {
 	return f.ID == id && len(f.Name) == len(name) && (id != message.Other || strings.EqualFold(f.Name, name))
 }
 
-// cookieTest is a condition on a cookie (RFC 6265 §4.2.1).
+// cookieTest is a predicate on a cookie (RFC 6265 §4.2.1).
 type cookieTest struct{ test }
 
 func (t *cookieTest) String() string { return "cookie " + t.words() }
@@ -142,7 +142,7 @@ func cookie(r *message.Request, name string) (string, bool) {
 	return "", false
 }
 
-// queryTest is a condition on a parameter of the query, percent-decoded, with
+// queryTest is a predicate on a parameter of the query, percent-decoded, with
 // '+' for a space (the form of HTML forms).
 type queryTest struct{ test }
 

@@ -38,7 +38,7 @@ const (
 )
 
 // Dead lists the routes that take no request. For each route it makes requests
-// that fit it and sends them through the real matcher; when another route takes
+// that fit it and sends them through the real route table; when another route takes
 // one, the next must get past that one too. A route is listed only when there
 // provably is no such request; one for which the search gives up is not. The
 // cost is one search for a route that nothing hides.
@@ -60,7 +60,7 @@ func (t *Table[T]) Dead(p Prover) []Proof {
 	return out
 }
 
-// Reach gives a request that a route takes, as the real matcher says; nil when
+// Reach gives a request that a route takes, as the real route table says; nil when
 // there is none or none was found.
 func (t *Table[T]) Reach(p Prover, rule int) *Example {
 	c := &t.core
@@ -162,7 +162,7 @@ func (h *hunt) run() (*Example, answer) {
 		winner, fits := h.send(ex)
 		switch {
 		case !fits:
-			return nil, unknown // the solver was wrong about a condition
+			return nil, unknown // the solver was wrong about a predicate
 		case winner == h.own:
 			return ex, yes
 		case winner == noEntry || slices.Contains(h.winners, winner):
@@ -176,7 +176,7 @@ func (h *hunt) run() (*Example, answer) {
 	return nil, unknown
 }
 
-// send runs a request through the matcher, and tells whether it fits the entry.
+// send runs a request through the route table, and tells whether it fits the entry.
 func (h *hunt) send(ex *Example) (winner int32, fits bool) {
 	r := message.NewRequest()
 	defer r.Release()
@@ -193,7 +193,7 @@ func (h *hunt) send(ex *Example) (winner int32, fits bool) {
 	return s.best, fits
 }
 
-// around solves the puzzle with one condition of each winner from i on failing:
+// around solves the puzzle with one predicate of each winner from i on failing:
 // it tries them in turn and goes back when there is no way on.
 func (h *hunt) around(i int) (*Example, answer) {
 	if h.ways++; h.ways > maxWays {
@@ -205,7 +205,7 @@ func (h *hunt) around(i int) (*Example, answer) {
 	}
 	w := &h.index.entries[h.winners[i]]
 	best := no
-	for _, c := range (corner{w.rule, w.host}).conditions() {
+	for _, c := range (corner{w.rule, w.host}).demands() {
 		h.avoid = append(h.avoid, c)
 		ex, got := h.around(i + 1)
 		h.avoid = h.avoid[:len(h.avoid)-1]

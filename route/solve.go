@@ -12,11 +12,11 @@ import (
 )
 
 // puzzle asks for one request that every corner in take accepts and that fails at
-// each of the conditions in avoid. Each dimension of a request (method, host, path, a
+// each of the predicates in avoid. Each dimension of a request (method, host, path, a
 // header …) is solved for itself.
 type puzzle struct {
 	take  []corner
-	avoid []condition
+	avoid []demand
 	// listeners are the names that there are; nil means any.
 	listeners []string
 	// lab is for regular expressions.
@@ -31,7 +31,7 @@ type corner struct {
 	host host
 }
 
-// dimension is a part of a request that conditions look at.
+// dimension is a part of a request that predicates look at.
 type dimension uint8
 
 const (
@@ -49,19 +49,19 @@ const (
 	dimSegment
 )
 
-// condition is what one rule wants in one dimension.
-type condition struct {
+// demand is what one rule wants in one dimension.
+type demand struct {
 	corner
 	dim  dimension
 	test *test // of header, query and cookie
 }
 
-// conditions lists all that a corner wants.
-func (c corner) conditions() []condition {
-	var out []condition
+// demands lists all that a corner wants.
+func (c corner) demands() []demand {
+	var out []demand
 	add := func(there bool, d dimension) {
 		if there {
-			out = append(out, condition{corner: c, dim: d})
+			out = append(out, demand{corner: c, dim: d})
 		}
 	}
 	r := c.rule
@@ -70,7 +70,7 @@ func (c corner) conditions() []condition {
 	add(c.host.name != "", dimHost)
 	for d, tests := range map[dimension][]test{dimHeader: r.headers, dimQuery: r.query, dimCookie: r.cookies} {
 		for i := range tests {
-			out = append(out, condition{corner: c, dim: d, test: &tests[i]})
+			out = append(out, demand{corner: c, dim: d, test: &tests[i]})
 		}
 	}
 	add(r.client != nil, dimClient)
@@ -79,7 +79,7 @@ func (c corner) conditions() []condition {
 	add(r.listeners != nil, dimListener)
 	add(r.window != (windowTest{}), dimTime)
 	add(r.segment != nil, dimSegment)
-	slices.SortStableFunc(out, func(a, b condition) int { return cmp.Compare(a.dim, b.dim) })
+	slices.SortStableFunc(out, func(a, b demand) int { return cmp.Compare(a.dim, b.dim) })
 	return out
 }
 
@@ -110,9 +110,9 @@ func (p *puzzle) solve() (*Example, answer, dimension) {
 	return e, yes, 0
 }
 
-// avoided yields the conditions to fail at in a dimension.
-func (p *puzzle) avoided(d dimension) []*condition {
-	var out []*condition
+// avoided yields the predicates to fail at in a dimension.
+func (p *puzzle) avoided(d dimension) []*demand {
+	var out []*demand
 	for i := range p.avoid {
 		if p.avoid[i].dim == d {
 			out = append(out, &p.avoid[i])
@@ -122,12 +122,12 @@ func (p *puzzle) avoided(d dimension) []*condition {
 }
 
 // first gives the first candidate that every taker takes and no avoided
-// condition does.
+// predicate does.
 func first[T any](p *puzzle, d dimension, candidates []T, takes func(corner, T) bool) (T, bool) {
 	avoid := p.avoided(d)
 	i := slices.IndexFunc(candidates, func(v T) bool {
 		return !slices.ContainsFunc(p.take, func(c corner) bool { return !takes(c, v) }) &&
-			!slices.ContainsFunc(avoid, func(n *condition) bool { return takes(n.corner, v) })
+			!slices.ContainsFunc(avoid, func(n *demand) bool { return takes(n.corner, v) })
 	})
 	if i < 0 {
 		var zero T
@@ -483,7 +483,7 @@ func (p *puzzle) fitsClient(a netip.Addr) bool {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(p.avoided(dimSegment), func(n *condition) bool {
+	return !slices.ContainsFunc(p.avoided(dimSegment), func(n *demand) bool {
 		inside, _ := share(n.rule)
 		return inside
 	})
@@ -493,7 +493,7 @@ func (p *puzzle) fitsClient(a netip.Addr) bool {
 func (p *puzzle) clientShares() bool {
 	by := func(r *rule) bool { return r.segment != nil && r.segment.kind == 'c' }
 	return slices.ContainsFunc(p.take, func(c corner) bool { return by(c.rule) }) ||
-		slices.ContainsFunc(p.avoided(dimSegment), func(n *condition) bool { return by(n.rule) })
+		slices.ContainsFunc(p.avoided(dimSegment), func(n *demand) bool { return by(n.rule) })
 }
 
 // lastOf is the last address of a range.

@@ -31,12 +31,12 @@ func (p *puzzle) path(e *Example) answer {
 	return sure
 }
 
-func (p *puzzle) fitsPath(path string, avoid []*condition) bool {
+func (p *puzzle) fitsPath(path string, avoid []*demand) bool {
 	if clean, d := scanPath(path); path == "" || !clean || d != 0 {
 		return false
 	}
 	return !slices.ContainsFunc(p.take, func(c corner) bool { return !c.rule.path.matches(path) }) &&
-		!slices.ContainsFunc(avoid, func(n *condition) bool { return n.rule.path.matches(path) })
+		!slices.ContainsFunc(avoid, func(n *demand) bool { return n.rule.path.matches(path) })
 }
 
 // covers tells, when it is plain to see, that a takes every path that b takes.

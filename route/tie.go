@@ -236,7 +236,7 @@ func disjoint(a, b *rule) bool {
 		a.segment != nil && b.segment != nil && a.segment.by == b.segment.by && (a.segment.to <= b.segment.from || b.segment.to <= a.segment.from)
 }
 
-// takenBy tries the request on the real conditions of an entry.
+// takenBy tries the request on the real predicates of an entry.
 func (e *Example) takenBy(x *entry) bool {
 	r := message.NewRequest()
 	defer r.Release()

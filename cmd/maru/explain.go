@@ -43,7 +43,7 @@ type explainCommand struct {
 
 // Help is shown by maru explain --help.
 func (explainCommand) Help() string {
-	return `Runs the checks and the matcher of the gateway, but no filter, and calls no service. Exit code 0: a route takes the
+	return `Runs the checks and the route table of the gateway, but no filter, and calls no service. Exit code 0: a route takes the
 request; 1: none does, or it is refused; 2: the command line or the file is wrong.
 
 Examples:
