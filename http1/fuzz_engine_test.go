@@ -64,9 +64,8 @@ var runWatch = sync.OnceValue(func() *Watchdog { //nolint:gochecknoglobals // on
 // mirror answers with what it read of the request.
 func mirror(r *message.Request) *message.Response {
 	b, err := message.ReadAll(nil, r.Body, 1<<20)
-	var ref *Refusal
 	p := message.NewResponse(200)
-	if errors.As(err, &ref) {
+	if ref, ok := errors.AsType[*Refusal](err); ok {
 		p.Status, p.Close = ref.Status, true
 		p.SetBytes([]byte(ref.Reason))
 		return p

@@ -78,9 +78,9 @@ func serveOn(t testing.TB, address string, fn answer) *service {
 func (s *service) run(c net.Conn, fn answer) {
 	defer func() {
 		s.mu.Lock()
+		_ = c.Close()
 		delete(s.open, c)
 		s.mu.Unlock()
-		_ = c.Close()
 	}()
 	in := bufio.NewReader(c)
 	for n := 0; ; n++ {
