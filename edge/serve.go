@@ -153,6 +153,7 @@ func (f *front) routed(r *message.Request) (*message.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.X.Path = r.Path
 	if r.X.Trusted && r.Header.Has(message.XMaruExplain) {
 		return f.live(r, reading)
 	}

@@ -82,6 +82,9 @@ type Exchange struct {
 	Cause error
 	// Cache is the word for Cache-Status and the log: "hit", "miss", "stale".
 	Cache string
+	// Path is the canonical path as the route was found by it, whatever filters
+	// made of the request's own; "" before that. Logs and policies see this one.
+	Path string
 	// Stripped is the prefix that strip cut, for X-Forwarded-Prefix.
 	Stripped string
 
@@ -127,6 +130,7 @@ func (x *Exchange) reset() {
 	x.Listener, x.TLS, x.Port = "", nil, 0
 	x.Route, x.Service, x.Endpoint, x.Attempts = "", "", "", 0
 	x.Reason, x.Cause, x.Cache, x.Stripped, x.Shard, x.Forwarded = "", nil, "", "", 0, false
+	x.Path = ""
 	x.Trace, x.RequestID = Trace{}, ""
 	x.Sent, x.Received = 0, 0
 	x.Interim, x.Continue = nil, nil

@@ -161,9 +161,16 @@ func (l *AccessLog) appendLine(b []byte, r *message.Request, p *message.Response
 	b = append(b, '"')
 	b = field(b, "method", r.Method)
 	b = field(b, "host", r.Authority)
-	b = field(b, "path", r.Path)
-	if r.RawPath != r.Path {
+	path := x.Path
+	if path == "" { // no route was looked for
+		path = r.Path
+	}
+	b = field(b, "path", path)
+	if r.RawPath != path {
 		b = field(b, "raw_path", r.RawPath)
+	}
+	if r.Path != path {
+		b = field(b, "service_path", r.Path)
 	}
 	b = field(b, "route", x.Route)
 	b = field(b, "service", x.Service)

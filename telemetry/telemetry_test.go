@@ -147,7 +147,8 @@ func TestAccessLogLine(t *testing.T) {
 	var out collector
 	rec := Recorder{Log: &AccessLog{W: &out}}
 	exchange(&rec, "a", "s", "GET", 502, func(r *message.Request) {
-		r.Path, r.RawPath, r.Authority = "/한글\"\\\n", "/raw", "host\x00"
+		r.Path, r.RawPath, r.Authority = "/sent", "/raw", "host\x00"
+		r.X.Path = "/한글\"\\\n"
 		r.X.Client, r.X.Attempts, r.X.Reason, r.X.Cause = netip.MustParseAddr("2001:db8::1"), 2, "connect_failed", errors.New("dial: \"refused\"")
 		r.X.Phases[message.PhaseRoute], r.X.Phases[message.PhaseDone] = 3*time.Microsecond, 2*time.Millisecond
 		r.X.RequestID = strings.Repeat("x", 3*maxString)
@@ -161,6 +162,7 @@ func TestAccessLogLine(t *testing.T) {
 		Time, Client, Method, Host, Path, Reason, Cause string
 		RequestID                                       string `json:"request_id"`
 		RawPath                                         string `json:"raw_path"`
+		ServicePath                                     string `json:"service_path"`
 		Status, Attempts                                int
 		US                                              map[string]int
 	}
@@ -168,6 +170,7 @@ func TestAccessLogLine(t *testing.T) {
 		t.Fatalf("%q: %v", out.text.String(), err)
 	}
 	if line.Time != "1970-01-01T00:16:40.123456Z" || line.Client != "2001:db8::1" || line.Path != "/한글\"\\\n" || line.RawPath != "/raw" ||
+		line.ServicePath != "/sent" ||
 		line.Host != "host\x00" || line.Status != 502 || line.Attempts != 2 || line.Reason != "connect_failed" || line.Cause != "dial: \"refused\"" {
 		t.Errorf("line: %+v", line)
 	}
