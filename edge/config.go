@@ -117,6 +117,10 @@ type TLSPolicy struct {
 	// ClientCA are PEM files with the authorities whose clients are good. Watched
 	// for change.
 	ClientCA []string `yaml:"client-ca"`
+	// ClientNames are the names of which a client's certificate must have one: a
+	// host (shop.example.com, *.example.com for one label) or a URI, in which a last
+	// "/*" stands for any rest (spiffe://example.com/ns/shop/*). Default: any.
+	ClientNames []string `yaml:"client-names"`
 }
 
 // CertConfig is one certificate with its key, as PEM files.

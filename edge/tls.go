@@ -47,8 +47,9 @@ type tlsPolicy struct {
 	min     uint16
 	auth    tls.ClientAuthType
 	caFiles []string
-	caSum   string // what caFiles held when config was made
-	refused string // why they were refused last, told of once
+	names   clientNames // nil: any
+	caSum   string      // what caFiles held when config was made
+	refused string      // why they were refused last, told of once
 	config  atomic.Pointer[tls.Config]
 }
 
@@ -203,6 +204,13 @@ func newTLSPolicy(name string, cfg *TLSPolicy) (*tlsPolicy, error) {
 		faults = append(faults, diag.At("client-ca", "nobody is asked for a certificate").
 			WithFix("add client-auth: require, or request"))
 	}
+	if p.auth == tls.NoClientCert && len(cfg.ClientNames) > 0 {
+		faults = append(faults, diag.At("client-names", "nobody is asked for a certificate").
+			WithFix("add client-auth: require, or request"))
+	}
+	var err error
+	p.names, err = newClientNames(cfg.ClientNames)
+	faults = append(faults, err)
 	for i, file := range cfg.ClientCA {
 		if _, _, err := readCAs(file); err != nil {
 			faults = append(faults, diag.At(fmt.Sprintf("client-ca[%d]", i), "%s", err).WithFix("name a readable file of certificates in PEM form"))
@@ -284,6 +292,9 @@ func (s *tlsSource) policyConfig(p *tlsPolicy, pool *x509.CertPool) *tls.Config 
 		// of a large one is not worth a system call per 1.2 KB.
 		DynamicRecordSizingDisabled: true,
 	}
+	if len(p.names) > 0 {
+		c.VerifyConnection = p.names.verify
+	}
 	c.SetSessionTicketKeys(s.tickets.derive(s.ticketPurpose(p)))
 	return c
 }
@@ -291,7 +302,7 @@ func (s *tlsSource) policyConfig(p *tlsPolicy, pool *x509.CertPool) *tls.Config 
 // ticketPurpose keeps a ticket of one policy from opening another: a session
 // that began without a client certificate must not go on where one is asked for.
 func (s *tlsSource) ticketPurpose(p *tlsPolicy) string {
-	return fmt.Sprintf("%s\x00%s\x00%d\x00%d\x00%q", s.listener, p.name, p.min, p.auth, p.caFiles)
+	return fmt.Sprintf("%s\x00%s\x00%d\x00%d\x00%q\x00%q", s.listener, p.name, p.min, p.auth, p.caFiles, p.names)
 }
 
 // certificate picks by SNI; none at all gives the alert unrecognized_name.

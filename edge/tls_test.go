@@ -467,6 +467,10 @@ func TestTLSFaultsAtBuild(t *testing.T) {
 		{edge.TLSConfig{Development: true, TLSPolicy: edge.TLSPolicy{ClientAuth: "require"}}, "client-auth", "no authority"},
 		{edge.TLSConfig{Development: true, TLSPolicy: edge.TLSPolicy{ClientCA: []string{ca.File()}}}, "client-ca", "nobody is asked"},
 		{edge.TLSConfig{Development: true, TLSPolicy: edge.TLSPolicy{ClientAuth: "request", ClientCA: []string{good.Key}}}, "client-ca[0]", "no certificate"},
+		{edge.TLSConfig{Development: true, TLSPolicy: edge.TLSPolicy{ClientNames: []string{"a.example"}}}, "client-names", "nobody is asked"},
+		{edge.TLSConfig{Development: true, TLSPolicy: edge.TLSPolicy{
+			ClientAuth: "require", ClientCA: []string{ca.File()}, ClientNames: []string{"a.example", "spiffe://*/x"},
+		}}, "client-names[1]", "neither a host nor a URI"},
 		{edge.TLSConfig{Development: true, Hosts: map[string]edge.TLSPolicy{"a b": {}}}, "hosts.a b", "not a host"},
 		{edge.TLSConfig{Development: true, Hosts: map[string]edge.TLSPolicy{"10.0.0.1": {}}}, "hosts.10.0.0.1", "not a host"},
 		{edge.TLSConfig{Development: true, Hosts: map[string]edge.TLSPolicy{"*.a.example": {ClientAuth: "require"}}}, "hosts.*.a.example.client-auth", "no authority"},
@@ -570,5 +574,38 @@ func TestMisdirectedOverHTTP2(t *testing.T) {
 	}
 	if got := edgetest.Field(s.Last(), "Client-Cert"); len(got) != 1 || !strings.HasPrefix(got[0], ":MII") {
 		t.Errorf("Client-Cert %q", got)
+	}
+}
+
+func TestClientNames(t *testing.T) {
+	t.Parallel()
+	ca := edgetest.NewCA(t)
+	g, _ := secure(t, &edge.TLSConfig{
+		Certificates: []edge.CertConfig{ca.Issue("a.example").Files(t, t.TempDir())},
+		TLSPolicy: edge.TLSPolicy{
+			ClientAuth: "require", ClientCA: []string{ca.File()},
+			ClientNames: []string{"shop.example", "*.Clients.example", "spiffe://example.com/ns/shop/*", "spiffe://example.com/exact"},
+		},
+	})
+	rows := map[string]bool{
+		"shop.example": true, "SHOP.example": true, "xshop.example": false, "x.shop.example": false,
+		"a.clients.example": true, "a.b.clients.example": false, "clients.example": false, "*.clients.example": false,
+		"spiffe://example.com/ns/shop/sa/web": true, "spiffe://example.com/ns/shop/": false, "spiffe://example.com/ns/shopx/sa": false,
+		"spiffe://other.com/ns/shop/sa": false, "spiffe://example.com/exact": true, "spiffe://example.com/exact/more": false,
+	}
+	for name, want := range rows {
+		cache := tls.NewLRUClientSessionCache(1)
+		for range 2 { // the second time by a ticket, if there is one
+			c := tls.Client(g.Dial("public"), &tls.Config{
+				ServerName: "a.example", RootCAs: ca.Pool, Certificates: []tls.Certificate{ca.Issue(name).TLS}, ClientSessionCache: cache,
+			})
+			_, err := c.Write([]byte("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"))
+			if err == nil {
+				_, err = read(c)
+			}
+			if got := err == nil; got != want {
+				t.Errorf("%s: let in: %t, %v", name, got, err)
+			}
+		}
 	}
 }

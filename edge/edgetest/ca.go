@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -46,7 +47,7 @@ type Pair struct {
 	TLS             tls.Certificate
 }
 
-// Issue makes a certificate for names, good for a day from now.
+// Issue makes a certificate for names, hosts and URIs, good for a day from now.
 func (ca *CA) Issue(names ...string) *Pair {
 	return ca.IssueUntil(time.Now().AddDate(0, 0, 1), names...)
 }
@@ -56,7 +57,13 @@ func (ca *CA) IssueUntil(end time.Time, names ...string) *Pair {
 	ca.t.Helper()
 	key := newKey(ca.t)
 	template := template("test")
-	template.DNSNames = names
+	for _, name := range names {
+		if u, err := url.Parse(name); err == nil && u.Scheme != "" {
+			template.URIs = append(template.URIs, u)
+			continue
+		}
+		template.DNSNames = append(template.DNSNames, name)
+	}
 	template.NotBefore, template.NotAfter = end.AddDate(0, 0, -2), end
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	cert := sign(ca.t, template, ca.Cert, &key.PublicKey, ca.key)
