@@ -290,7 +290,7 @@ func (p *fetch) validated(resp *message.Response, asked, received time.Time) boo
 	o := p.held
 	if tag := resp.Header.Value(message.ETag); tag != "" {
 		if o == nil || !weakEqual(o.etag, tag) {
-			o = p.c.store.byTag([]byte(p.key), []byte(p.key[:p.url]), &p.q.Header, tag)
+			o = p.c.store.byTag([]byte(p.key), []byte(p.key[:p.url]), tag)
 		}
 	}
 	if o == nil {

@@ -167,7 +167,7 @@ func (s *CacheStore) validators(key, url []byte, rq *message.Header) string {
 
 // byTag finds the variant that a 304 with this entity tag is about (RFC 9111
 // §4.3.4), the newest first.
-func (s *CacheStore) byTag(key, url []byte, rq *message.Header, tag string) *cacheObject {
+func (s *CacheStore) byTag(key, url []byte, tag string) *cacheObject {
 	sh := s.shard(url)
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
@@ -212,8 +212,8 @@ func (sh *cacheShard) insert(key string, urlLen int, rq *message.Header, o *cach
 		return
 	}
 	n := sh.node(key, urlLen)
-	for i := len(n.variants) - 1; i >= 0; i-- {
-		if v := n.variants[i]; varyMatches(v.obj.vary, rq) {
+	for _, v := range slices.Backward(n.variants) {
+		if varyMatches(v.obj.vary, rq) {
 			e.hits.Store(v.hits.Load()) // a newer copy is as wanted as the old one
 			sh.unlink(v)
 		}
