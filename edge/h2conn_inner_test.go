@@ -41,7 +41,7 @@ func FuzzH2Frames(f *testing.F) {
 			return message.NewResponse(ref.Status)
 		}
 		ln := memnet.Listen("fuzz")
-		defer ln.Close() //nolint:errcheck // a test
+		defer ln.Close()
 		client, err := ln.Dial(t.Context())
 		if err != nil {
 			t.Fatal(err)

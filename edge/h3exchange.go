@@ -67,7 +67,7 @@ func (s *h3Server) guard() {
 	if v == nil {
 		return
 	}
-	if v != http.ErrAbortHandler {
+	if err, ok := v.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 		s.env.Log.Error("panic while serving a stream", "value", fmt.Sprint(v), "listener", s.name, "stack", string(debug.Stack()))
 	}
 	panic(http.ErrAbortHandler)
