@@ -91,7 +91,7 @@ func TestSnapshotAddsUp(t *testing.T) {
 		wait.Go(func() {
 			for range 100 {
 				exchange(&rec, "a", "s", "POST", 500+g%2, func(r *message.Request) {
-					r.X.Shard, r.X.Attempts, r.X.Sent, r.X.Received, r.X.Reason = uint32(g), 2, 3, 5, "refused" //nolint:gosec // small
+					r.X.Shard, r.X.Attempts, r.X.Sent, r.X.Received, r.X.Reason = uint32(g), 2, 3, 5, "refused"
 					r.X.Phases[message.PhaseDone] = 7 * time.Millisecond
 				})
 			}
@@ -195,7 +195,7 @@ func TestAccessLogDropsWhatDoesNotFit(t *testing.T) {
 		t.Fatalf("%d of %d lines dropped", dropped, n)
 	}
 	rec.Log.flush(nil)
-	if lines := strings.Count(out.text.String(), "\n"); uint64(lines)+dropped != n { //nolint:gosec // not negative
+	if lines := strings.Count(out.text.String(), "\n"); uint64(lines)+dropped != n {
 		t.Errorf("%d lines and %d dropped of %d", lines, dropped, n)
 	}
 	out.err = errors.New("disk full")
