@@ -1,0 +1,187 @@
+package registry
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// templates are the bodies that exchanges name; {key} is filled in.
+func templates() map[string]string {
+	return map[string]string{
+		"json": `{"instance":{"instanceId":"{id}","hostName":"{host}","app":"{app}","ipAddr":"10.4.0.7","sid":"na","status":"{status}",` +
+			`"overriddenstatus":"UNKNOWN","port":{"$":9301,"@enabled":"true"},"securePort":{"$":443,"@enabled":"false"},"countryId":1,` +
+			`"dataCenterInfo":{"@class":"com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo","name":"MyOwn"},` +
+			`"leaseInfo":{"renewalIntervalInSecs":30,"durationInSecs":90},"metadata":{"zone":"z1","blue_green":"a"},` +
+			`"homePageUrl":"http://b7:9301/","secureHealthCheckUrl":null,"vipAddress":"{vip}","secureVipAddress":"{vip}",` +
+			`"isCoordinatingDiscoveryServer":"false","lastUpdatedTimestamp":"900000000000","lastDirtyTimestamp":"{dirty}"}}`,
+		"xml": `<?xml version="1.0" encoding="UTF-8"?><instance><instanceId>{id}</instanceId><hostName>{host}</hostName><app>{app}</app>` +
+			`<ipAddr>10.4.0.7</ipAddr><status>{status}</status><overriddenstatus>UNKNOWN</overriddenstatus><port enabled="true">9301</port>` +
+			`<securePort enabled="false">443</securePort><dataCenterInfo class="com.netflix.appinfo.MyDataCenterInfo"><name>MyOwn</name></dataCenterInfo>` +
+			`<leaseInfo><renewalIntervalInSecs>30</renewalIntervalInSecs><durationInSecs>90</durationInSecs></leaseInfo>` +
+			`<metadata><blue__green>a</blue__green></metadata><vipAddress>{vip}</vipAddress><lastDirtyTimestamp>{dirty}</lastDirtyTimestamp></instance>`,
+		"bare": `{"instanceId":"{id}","hostName":"{host}","app":"{app}","ipAddr":"10.4.0.7","dataCenterInfo":{"name":"MyOwn"}{more}}`,
+	}
+}
+
+// exchange is one line of testdata/*.txt:
+//
+//	METHOD PATH [Header:value]… [@template key=value…] => STATUS [~ part]… [!~ absent]…
+//
+// "wait 90s" lets time pass, "new" empties the registry.
+type exchange struct {
+	method, path string
+	header       http.Header
+	body         string
+	status       int
+	has, lacks   []string
+}
+
+func parseExchange(t *testing.T, line string) exchange {
+	t.Helper()
+	ask, want, ok := strings.Cut(line, " => ")
+	if !ok {
+		t.Fatalf("no => in %q", line)
+	}
+	words := strings.Fields(ask)
+	e := exchange{method: words[0], path: words[1], header: make(http.Header)}
+	values := map[string]string{"id": "b7:basket:9301", "host": "b7", "app": "BASKET", "status": "UP", "vip": "basket", "dirty": "900000000412", "more": ""}
+	template := ""
+	for _, w := range words[2:] {
+		if name, ok := strings.CutPrefix(w, "@"); ok {
+			template = templates()[name]
+			if template == "" {
+				t.Fatalf("no template in %q", line)
+			}
+		} else if raw, ok := strings.CutPrefix(w, "body="); ok {
+			e.body = raw
+		} else if k, v, ok := strings.Cut(w, "="); ok && !strings.Contains(k, ":") {
+			values[k] = v
+		} else if k, v, ok := strings.Cut(w, ":"); ok {
+			e.header.Set(k, strings.ReplaceAll(v, "+", " "))
+		}
+	}
+	if template != "" {
+		e.body = template
+		for k, v := range values {
+			e.body = strings.ReplaceAll(e.body, "{"+k+"}", v)
+		}
+	}
+	for i, part := range regexp.MustCompile(` (!?~) `).Split(want, -1) {
+		if i == 0 {
+			if _, err := fmt.Sscanf(part, "%d", &e.status); err != nil {
+				t.Fatalf("no status in %q", line)
+			}
+			continue
+		}
+		if strings.Contains(want, " !~ "+part) {
+			e.lacks = append(e.lacks, part)
+		} else {
+			e.has = append(e.has, part)
+		}
+	}
+	return e
+}
+
+func (e exchange) run(t *testing.T, g *Registry) (*http.Response, string) {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), e.method, "http://registry"+e.path, strings.NewReader(e.body))
+	r.Header = e.header
+	w := httptest.NewRecorder()
+	g.ServeHTTP(w, r)
+	resp := w.Result()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Header.Get("Content-Encoding") == "gzip" {
+		in, err := gzip.NewReader(bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data, err = io.ReadAll(in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return resp, string(data)
+}
+
+// started runs a registry in the bubble of the test until the test ends.
+func started(t *testing.T, cfg Config) *Registry {
+	t.Helper()
+	g := New(cfg, Env{})
+	run(t, g)
+	return g
+}
+
+func TestExchanges(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no exchanges", err)
+	}
+	total := 0
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := started(t, Config{})
+				in := bufio.NewScanner(bytes.NewReader(text))
+				for n := 1; in.Scan(); n++ {
+					line := strings.TrimSpace(in.Text())
+					word, rest, _ := strings.Cut(line, " ")
+					switch {
+					case line == "" || line[0] == '#':
+					case word == "new":
+						g = started(t, Config{})
+					case word == "wait":
+						d, err := time.ParseDuration(rest)
+						if err != nil {
+							t.Fatal(err)
+						}
+						time.Sleep(d)
+						synctest.Wait()
+					default:
+						total++
+						e := parseExchange(t, line)
+						resp, body := e.run(t, g)
+						if resp.StatusCode != e.status {
+							t.Errorf("%s:%d: %s %s gives %d %q, not %d", name, n, e.method, e.path, resp.StatusCode, body, e.status)
+						}
+						for _, part := range e.has {
+							if !strings.Contains(body, part) {
+								t.Errorf("%s:%d: %s %s lacks %s:\n%s", name, n, e.method, e.path, part, body)
+							}
+						}
+						for _, part := range e.lacks {
+							if strings.Contains(body, part) {
+								t.Errorf("%s:%d: %s %s has %s:\n%s", name, n, e.method, e.path, part, body)
+							}
+						}
+						if resp.StatusCode >= 300 && resp.StatusCode != 400 && resp.StatusCode != 409 && body != "" {
+							t.Errorf("%s:%d: %d has a body: %s", name, n, resp.StatusCode, body)
+						}
+					}
+				}
+			})
+		})
+	}
+	t.Logf("%d exchanges", total)
+	if total < 200 {
+		t.Errorf("%d exchanges are fewer than 200", total)
+	}
+}
