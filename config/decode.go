@@ -25,12 +25,19 @@ type decoder struct {
 	expanded int                       // nodes read through aliases
 	inside   int                       // depth of aliases being read
 	stopped  bool
+
+	// kept are entries of long lists that were decoded before, by their node; a
+	// node that is still the same means the same value. keep collects those of
+	// this time: entries without findings, aliases and environment variables.
+	kept, keep map[*yaml.Node]reflect.Value
+	foreigners int // values that came from the environment
 }
 
 func newDecoder(src *Source, lookup func(string) (string, bool)) *decoder {
 	return &decoder{
 		src: src, lookup: lookup, kinds: filter.Kinds(),
 		types: make(map[reflect.Type]*fields), open: make(map[*yaml.Node]*yaml.Node),
+		keep: make(map[*yaml.Node]reflect.Value),
 	}
 }
 
@@ -255,10 +262,37 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value) {
 		d.wants(n, "text")
 		return
 	}
+	if len(n.Content) < longList || elem.Kind() != reflect.Struct {
+		for i, c := range n.Content {
+			d.value(c, out.Index(i))
+		}
+		v.Set(out)
+		return
+	}
 	for i, c := range n.Content {
-		d.value(c, out.Index(i))
+		d.entry(c, out.Index(i))
 	}
 	v.Set(out)
+}
+
+// longList is from how many entries on a list's decoded entries are kept for the
+// next time the file is loaded: to decode 10,000 routes takes a fifth of the time
+// that a change may take to become live.
+const longList = 256
+
+// entry fills one entry of a long list, from what was kept if its node is the
+// same as the last time. Nothing changes a value once it is decoded.
+func (d *decoder) entry(n *yaml.Node, v reflect.Value) {
+	if old, ok := d.kept[n]; ok && old.Type() == v.Type() {
+		v.Set(old)
+		d.keep[n] = v
+		return
+	}
+	faults, foreigners, expanded := len(d.findings), d.foreigners, d.expanded
+	d.value(n, v)
+	if len(d.findings) == faults && d.foreigners == foreigners && d.expanded == expanded && d.inside == 0 && n.Kind == yaml.MappingNode {
+		d.keep[n] = v
+	}
 }
 
 // notAList says what to write, and reads on as if it had been written.

@@ -44,6 +44,7 @@ type Loader struct {
 	Getenv func(name string) (string, bool)
 
 	pieces map[string]*yaml.Node
+	values map[*yaml.Node]reflect.Value // decoded entries of long lists
 }
 
 // Load is [Load] with what the Loader keeps.
@@ -132,9 +133,11 @@ func (l *Loader) decode(file *File) []diag.Finding {
 		lookup = os.LookupEnv
 	}
 	d := newDecoder(src, lookup)
+	d.kept = l.values
 	if !isNull(root) {
 		d.value(root, reflect.ValueOf(file).Elem())
 	}
+	l.values = d.keep
 	return append(findings, d.findings...)
 }
 

@@ -15,6 +15,9 @@ import (
 // finding was made.
 func (d *decoder) text(n *yaml.Node) (expanded, bool) {
 	x := substitute(n.Value, d.lookup)
+	if x.changed || len(x.missing) > 0 {
+		d.foreigners++
+	}
 	for _, name := range x.missing {
 		d.fault(n, "environment", "the environment variable "+name+" is not set",
 			fmt.Sprintf("set it, or give a default: ${%s:-default}", name))
