@@ -13,6 +13,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -93,10 +94,15 @@ func readFile(path string) ([]byte, error) {
 		return nil, err //nolint:wrapcheck // unreadable puts it into words
 	}
 	defer f.Close() //nolint:errcheck // only read
-	if st, err := f.Stat(); err == nil && st.IsDir() {
-		return nil, errors.New("it is a directory")
+	var text bytes.Buffer
+	if st, err := f.Stat(); err == nil {
+		if st.IsDir() {
+			return nil, errors.New("it is a directory")
+		}
+		text.Grow(int(min(st.Size(), maxBytes)) + bytes.MinRead) // room to see the end
 	}
-	return io.ReadAll(io.LimitReader(f, maxBytes+1)) //nolint:wrapcheck // unreadable puts it into words
+	_, err = text.ReadFrom(io.LimitReader(f, maxBytes+1))
+	return text.Bytes(), err //nolint:wrapcheck // unreadable puts it into words
 }
 
 // LoadBytes is [LoadBytes] with what the Loader keeps.

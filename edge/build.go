@@ -135,7 +135,11 @@ func (b *builder) routes() {
 			Match: rc.Match, Name: e.name, Encoded: encodedOf(rc, e.words), Value: e,
 		}
 	}
-	table, err := route.Build(rules)
+	var old *route.Table[*entry]
+	if b.prev != nil {
+		old = b.prev.table
+	}
+	table, err := old.Rebuild(rules)
 	b.fault("routes", err)
 	b.rt.table, b.rt.rules = table, rules
 }

@@ -2,6 +2,8 @@ package route
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,6 +57,16 @@ type Match struct {
 	// Priority goes before everything else: of two routes that take a request
 	// the one with the higher number wins (default 0).
 	Priority int `yaml:"priority"`
+}
+
+// equal tells whether two matches are written the same way.
+func (m *Match) equal(o *Match) bool {
+	sameWeight := m.Weight == o.Weight || m.Weight != nil && o.Weight != nil && *m.Weight == *o.Weight
+	return sameWeight && m.Path == o.Path && slices.Equal(m.Host, o.Host) && slices.Equal(m.Methods, o.Methods) &&
+		maps.Equal(m.Headers, o.Headers) && maps.Equal(m.Query, o.Query) && maps.Equal(m.Cookies, o.Cookies) &&
+		slices.Equal(m.Client, o.Client) && m.Scheme == o.Scheme && slices.Equal(m.Listener, o.Listener) &&
+		m.Protocol == o.Protocol && m.Time.After == o.Time.After && m.Time.Before == o.Time.Before &&
+		slices.Equal(m.Time.Between, o.Time.Between) && m.Segment == o.Segment && m.Group == o.Group && m.Priority == o.Priority
 }
 
 // List is several words. The short form, a scalar, is one word, or several with

@@ -98,12 +98,17 @@ type core struct {
 
 // Build makes a table, or tells everything that is wrong with the rules as field
 // errors with paths such as "[3].match.host".
-func Build[T any](rules []Rule[T]) (*Table[T], error) {
-	t := &Table[T]{rules: rules, core: core{compiled: make([]*rule, len(rules)), names: make([]string, len(rules)), draw: rand.Int64N}}
+func Build[T any](rules []Rule[T]) (*Table[T], error) { return (*Table[T])(nil).Rebuild(rules) }
+
+// Rebuild is [Build] for a table that takes the place of t: what is compiled of
+// rules whose Match is unchanged is used again. t may be nil, and stays as it is.
+func (t *Table[T]) Rebuild(rules []Rule[T]) (*Table[T], error) {
+	old := t
+	t = &Table[T]{rules: rules, core: core{compiled: make([]*rule, len(rules)), names: make([]string, len(rules)), draw: rand.Int64N}}
 	if len(rules) > MaxRoutes {
 		return nil, diag.At("", "%d routes are more than %d", len(rules), MaxRoutes).WithFix("divide the file")
 	}
-	faults := t.compile()
+	faults := t.compile(old)
 	entries, errs := t.entries()
 	faults = append(faults, errs...)
 	// Looking for ties and making the index take the most time, and neither
@@ -125,7 +130,7 @@ const compileRun = 512
 
 // compile compiles all rules, many side by side: a change is live sooner. The
 // faults are in the order of the rules.
-func (t *Table[T]) compile() []error {
+func (t *Table[T]) compile(old *Table[T]) []error {
 	faults := make([]error, len(t.rules))
 	var next atomic.Int64
 	var wait sync.WaitGroup
@@ -134,6 +139,10 @@ func (t *Table[T]) compile() []error {
 			for {
 				to := int(next.Add(compileRun))
 				for i := to - compileRun; i < min(to, len(t.rules)); i++ {
+					if t.compiled[i] = old.compiledAs(&t.rules[i], i, len(t.rules)); t.compiled[i] != nil {
+						t.names[i] = t.rules[i].Name
+						continue
+					}
 					faults[i] = t.compileRule(i)
 				}
 				if to >= len(t.rules) {
@@ -382,4 +391,21 @@ func (t *Table[T]) Allow(r *message.Request) string {
 		}
 	}
 	return strings.Join(set.names(), ", ")
+}
+
+// compiledAs gives what r was compiled to before, or nil. r is looked for where
+// it is now, and where it was if routes came or went before it.
+func (t *Table[T]) compiledAs(r *Rule[T], i, of int) *rule {
+	if t == nil {
+		return nil
+	}
+	for _, j := range [...]int{i, i + len(t.rules) - of} {
+		if j < 0 || j >= len(t.rules) {
+			continue
+		}
+		if was := &t.rules[j]; was.Encoded == r.Encoded && was.Match.equal(&r.Match) {
+			return t.compiled[j]
+		}
+	}
+	return nil
 }
