@@ -24,6 +24,7 @@ import (
 
 	"github.com/maru-msa/maru/diag"
 	"github.com/maru-msa/maru/edge"
+	"github.com/maru-msa/maru/registry"
 	"github.com/maru-msa/maru/telemetry"
 )
 
@@ -33,6 +34,9 @@ type API struct {
 	Server *edge.Server
 	// Status is the process's own state.
 	Status *Status
+	// Registry gives the registry of this process; nil, or a nil result, means
+	// that there is none.
+	Registry func() *registry.Registry
 	// Recorder holds the counters; nil shows none.
 	Recorder *telemetry.Recorder
 	// Reload loads the configuration again; nil means that there is nothing to
@@ -70,6 +74,8 @@ func (a *API) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/listeners", a.listeners)
 	mux.HandleFunc("GET /v1/services", a.services)
 	mux.HandleFunc("GET /v1/services/{name}", a.service)
+	mux.HandleFunc("GET /v1/registry", a.registryOverview)
+	mux.HandleFunc("GET /v1/registry/watch", a.registryWatch)
 	mux.HandleFunc("POST /v1/cache/purge", a.purge)
 	mux.HandleFunc("POST /v1/drain", a.drain)
 	profiles(mux)
@@ -91,6 +97,7 @@ GET  /v1/routes           the routes, by precedence
 POST /v1/explain          which route takes a request, and why: {"method", "url", "headers", "client", "listener"}
 GET  /v1/listeners        the listeners
 GET  /v1/services         the services; /v1/services/NAME with endpoints
+GET  /v1/registry         the registry: instances, leases, peers; /v1/registry/watch streams changes
 POST /v1/cache/purge      throw responses out: {"url"}, {"prefix"}, {"tag"} or {"all": true}; "soft" makes them stale
 POST /v1/drain            drain and end
 GET  /debug/pprof/        profiles

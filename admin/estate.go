@@ -45,13 +45,17 @@ type serviceRow struct {
 	InFlight int    `json:"in_flight"`
 	At       string `json:"at,omitempty"`
 
-	Stale         *staleRow     `json:"stale_connections,omitempty"`
-	LearnedIdleMS float64       `json:"learned_idle_ms,omitempty"`
-	Overloaded    uint64        `json:"overloaded,omitempty"`
-	NoEndpoint    uint64        `json:"no_endpoint,omitempty"`
-	SourceError   string        `json:"source_error,omitempty"`
-	SourceErrorAt *time.Time    `json:"source_error_at,omitempty"`
-	Endpoints     []endpointRow `json:"endpoints,omitempty"`
+	Stale         *staleRow  `json:"stale_connections,omitempty"`
+	LearnedIdleMS float64    `json:"learned_idle_ms,omitempty"`
+	Overloaded    uint64     `json:"overloaded,omitempty"`
+	NoEndpoint    uint64     `json:"no_endpoint,omitempty"`
+	SourceError   string     `json:"source_error,omitempty"`
+	SourceErrorAt *time.Time `json:"source_error_at,omitempty"`
+	// SourceGoodAt is when the endpoints were last confirmed, SourceAge how many
+	// seconds ago that was, while their source fails.
+	SourceGoodAt *time.Time    `json:"source_good_at,omitempty"`
+	SourceAge    float64       `json:"source_age_s,omitempty"`
+	Endpoints    []endpointRow `json:"endpoints,omitempty"`
 }
 
 // staleRow counts pooled connections that turned out to be dead.
@@ -112,6 +116,9 @@ func (a *API) serviceRow(s *upstream.Stats) serviceRow {
 	row := serviceRow{
 		Name: s.Name, Filled: s.Filled, Overloaded: s.Overloaded, NoEndpoint: s.NoEndpoint,
 		LearnedIdleMS: milliseconds(s.LearnedIdle), SourceError: s.SourceError, SourceErrorAt: known(s.SourceErrorAt),
+	}
+	if s.SourceError != "" && !s.SourceGood.IsZero() {
+		row.SourceGoodAt, row.SourceAge = known(s.SourceGood), time.Since(s.SourceGood).Seconds()
 	}
 	if a.Place != nil {
 		row.At = a.Place("services." + s.Name).String()

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -45,6 +46,10 @@ func (a *API) families() []*dto.MetricFamily {
 		e.services(stats)
 		e.endpoints(stats)
 		e.caches(rt.Kept())
+	}
+	if g := a.running(); g != nil {
+		o := g.Overview()
+		e.registry(&o)
 	}
 	slices.SortFunc(e.families, func(a, b *dto.MetricFamily) int { return cmp.Compare(a.GetName(), b.GetName()) })
 	return e.families
@@ -123,8 +128,12 @@ func (e *exposition) requests(s *telemetry.Snapshot) {
 func (e *exposition) services(stats []upstream.Stats) {
 	events := e.counter("maru_service_events_total", "What went wrong on the way to a service, by kind.", "service", "event")
 	source := e.counter("maru_service_source_errors_total", "Failed attempts to find a service's endpoints.", "service")
+	age := e.gauge("maru_service_source_age_seconds", "How old a service's endpoints are while their source fails.", "service")
 	for i := range stats {
 		s := &stats[i]
+		if s.SourceError != "" && !s.SourceGood.IsZero() {
+			age.add(time.Since(s.SourceGood).Seconds(), s.Name)
+		}
 		for _, v := range [...]struct {
 			name string
 			n    uint64

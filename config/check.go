@@ -67,6 +67,7 @@ func (c Checker) Check(file *File, loaded []diag.Finding) []diag.Finding {
 	w.listeners()
 	w.order()
 	w.settings()
+	w.registry()
 	w.files()
 	w.built(build(file))
 	w.warnings()
@@ -216,6 +217,12 @@ func (w *whole) bounds() []bound {
 		b.path, b.what = "admin.address", "the admin API"
 		out = append(out, b)
 	}
+	if w.file.Registry != nil {
+		if b, ok := boundOf(w.file.Registry.Address, false); ok {
+			b.path, b.what = "registry.address", "the registry"
+			out = append(out, b)
+		}
+	}
 	slices.SortStableFunc(out, func(a, b bound) int {
 		x, y := w.file.Source.Position(a.path), w.file.Source.Position(b.path)
 		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column))
@@ -292,6 +299,23 @@ func (w *whole) settings() {
 	case !a.IsLoopback() && f.Admin.TokenFile == "":
 		w.add(diag.At("admin.address", "%s is not loopback: anyone who reaches it could drain this gateway", host).
 			WithFix("add token-file: FILE, or write %q", defaultAdmin))
+	}
+}
+
+// registry checks the registry's section, and that there is one for the services
+// that find their endpoints in it.
+func (w *whole) registry() {
+	if w.file.Registry != nil {
+		for _, e := range diag.Flatten(diag.Under("registry", w.file.Registry.Check())) {
+			w.add(e)
+		}
+		return
+	}
+	for _, name := range w.services() {
+		if r := w.file.Services[name].Registry; r != nil && r.URL == "" {
+			w.add(diag.At("services."+name+".registry", "this process has no registry").WithCode("reference").
+				WithFix("add registry: {} to the file, or say where it is: registry: {name: %s, url: http://127.0.0.1:8761/eureka}", cmp.Or(r.Name, name)))
+		}
 	}
 }
 

@@ -3,12 +3,16 @@ package config
 import (
 	"github.com/maru-msa/maru/edge"
 	"github.com/maru-msa/maru/filter"
+	"github.com/maru-msa/maru/registry"
 )
 
 // File is the whole configuration file. It only composes what the packages own.
 type File struct {
 	edge.Config `yaml:",inline"`
 
+	// Registry is where services register, by Eureka's protocol (default none;
+	// "registry: {}" serves it on its defaults).
+	Registry *registry.Config `yaml:"registry"`
 	// Admin is the operator's API.
 	Admin Admin `yaml:"admin"`
 	// Log says what is written where.
@@ -81,6 +85,9 @@ func (f *File) defaults() {
 				list[i].Config = broken{}
 			}
 		}
+	}
+	if f.Registry != nil {
+		*f.Registry = f.Registry.WithDefaults()
 	}
 	if f.Admin.Address == "" {
 		f.Admin.Address = defaultAdmin

@@ -26,6 +26,7 @@ import (
 
 	"github.com/maru-msa/maru/http1"
 	"github.com/maru-msa/maru/message"
+	"github.com/maru-msa/maru/upstream"
 )
 
 // Env is what edge uses of the house.
@@ -36,6 +37,9 @@ type Env struct {
 	Watch *http1.Watchdog
 	// Zone is where this process runs; "" means no zone preference.
 	Zone string
+	// Registry is the registry of this process, for services that find their
+	// endpoints in it; nil means that there is none.
+	Registry upstream.Registry
 	// Key is the operator's secret, from which filters derive keys; nil makes
 	// one for the life of the process.
 	Key []byte

@@ -376,7 +376,7 @@ func TestFollow(t *testing.T) {
 		g := started(t, Config{})
 		var seen []string
 		go func() {
-			_ = g.Follow(t.Context(), "basket", func(list []upstream.Addr) error {
+			_ = g.Follow(t.Context(), "basket", false, func(list []upstream.Addr) error {
 				var urls []string
 				for _, a := range list {
 					urls = append(urls, a.URL)

@@ -2,9 +2,47 @@ package registry
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
 	"sync"
 	"time"
+
+	"golang.org/x/net/netutil"
 )
+
+// mostConns is the most connections at once; further ones wait in the socket's
+// queue.
+const mostConns = 20_000
+
+// Serve answers on ln until ctx ends; requests under way get a second then. It
+// runs beside [Registry.Run].
+func (g *Registry) Serve(ctx context.Context, ln net.Listener) error {
+	s := &http.Server{
+		Handler: g, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		BaseContext: func(net.Listener) context.Context { return ctx }, // ends the watches
+		ErrorLog:    slog.NewLogLogger(g.env.Log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(netutil.LimitListener(ln, mostConns)) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve the registry: %w", err)
+	case <-ctx.Done():
+	}
+	end, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer stop()
+	if s.Shutdown(end) != nil {
+		_ = s.Close()
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the registry: %w", err)
+	}
+	return nil
+}
 
 // Run keeps the registry alive until ctx ends: the copy on disk, the peers, the
 // evictor. It returns an error when the copy can't be opened. What changed is on

@@ -138,8 +138,8 @@ func appendEvent(b []byte, id uint64, name string, data any) []byte {
 
 // Follow tells set the endpoints of a service now and after each change, until
 // ctx ends: instances that are UP, as package upstream takes them. It waits
-// until the registry's listings are open.
-func (g *Registry) Follow(ctx context.Context, service string, set func([]upstream.Addr) error) error {
+// until the registry's listings are open. byIP prefers addresses to host names.
+func (g *Registry) Follow(ctx context.Context, service string, byIP bool, set func([]upstream.Addr) error) error {
 	name := strings.ToUpper(service)
 	for first, before := true, (*application)(nil); ; {
 		g.mu.RLock()
@@ -152,7 +152,7 @@ func (g *Registry) Follow(ctx context.Context, service string, set func([]upstre
 			continue
 		}
 		if first || app != before {
-			if err := set(app.endpoints()); err != nil {
+			if err := set(app.endpoints(byIP)); err != nil {
 				g.env.Log.Warn("the endpoints of a service can't be used, those before stay", "service", service, "error", err)
 			}
 			first, before = false, app
@@ -169,18 +169,18 @@ func (g *Registry) Follow(ctx context.Context, service string, set func([]upstre
 const followPause = 50 * time.Millisecond
 
 // endpoints are the instances that are UP.
-func (a *application) endpoints() []upstream.Addr {
+func (a *application) endpoints(byIP bool) []upstream.Addr {
 	list := []upstream.Addr{}
 	if a == nil {
 		return list
 	}
 	for _, rec := range a.members {
-		if rec.Status != Up || !rec.callable() {
+		if rec.Status != Up || !rec.callable(byIP) {
 			continue
 		}
 		weight, _ := strconv.Atoi(rec.meta("weight")) // none counts as 1
 		list = append(list, upstream.Addr{
-			URL: rec.url(false), Zone: rec.zone(), Weight: min(max(weight, 0), 1000), Meta: metaMap(rec.Meta),
+			URL: rec.url(byIP), Zone: rec.zone(), Weight: min(max(weight, 0), 1000), Meta: metaMap(rec.Meta),
 		})
 	}
 	return list
@@ -188,13 +188,13 @@ func (a *application) endpoints() []upstream.Addr {
 
 // callable tells whether an address can be made of what the instance says: one
 // that can't must not take the others with it.
-func (in *Instance) callable() bool {
+func (in *Instance) callable(byIP bool) bool {
 	port := in.Port
 	if !port.Enabled {
 		port = in.SecurePort
 	}
 	host := in.HostName
-	if strings.EqualFold(in.meta("preferIpAddress"), "true") {
+	if byIP || strings.EqualFold(in.meta("preferIpAddress"), "true") {
 		host = in.IPAddr
 	}
 	good := strings.Trim(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:") == ""

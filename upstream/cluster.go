@@ -4,7 +4,7 @@
 //
 // The flow: [New] checks a [Config] and makes a [Cluster] that is usable at
 // once when its endpoints are in the file; [Cluster.Run] runs the sources that
-// find others (DNS, a file) and closes connections that lie idle too long.
+// find others (DNS, a file, a registry) and closes connections that lie idle too long.
 // [Cluster.Do] is the way of a request: the current endpoint set is loaded (one
 // atomic pointer), a picker chooses, the endpoint's pool gives a connection or
 // dials one, http1 (or HTTP/2) makes the exchange, and the outcome feeds the
@@ -52,6 +52,8 @@ type Env struct {
 	// Watch keeps the deadlines of connections and must be running; nil makes
 	// one that runs while the cluster does.
 	Watch *http1.Watchdog
+	// Registry is the registry of this process; nil means that there is none.
+	Registry Registry
 	// Dial makes connections (default a net.Dialer).
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -61,6 +63,13 @@ type Env struct {
 // before stays.
 type Source interface {
 	Run(ctx context.Context, set func([]Addr) error) error
+}
+
+// Registry is a registry of services in this process.
+type Registry interface {
+	// Follow tells set the endpoints of a service now and after each change,
+	// until ctx ends. byIP asks for addresses instead of host names.
+	Follow(ctx context.Context, service string, byIP bool, set func([]Addr) error) error
 }
 
 // Cluster is one service: its endpoints, and what was learnt about them.
@@ -98,6 +107,7 @@ type counters struct {
 	noEndpoint   atomic.Uint64
 	sourceErrors atomic.Uint64
 	sourceError  atomic.Pointer[lastError]
+	sourceGood   atomic.Int64 // when the endpoints were last confirmed, Unix nanoseconds
 }
 
 // New makes the cluster of a service. It reads the TLS files of the definition
@@ -209,7 +219,7 @@ func (c *Cluster) runSource(ctx context.Context) {
 		err := c.source.Run(ctx, func(addrs []Addr) error {
 			err := c.Set(addrs)
 			if err == nil {
-				c.sourceError.Store(nil)
+				c.sourceFine()
 			}
 			return err
 		})
@@ -226,6 +236,12 @@ func (c *Cluster) runSource(ctx context.Context) {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// sourceFine notes that the endpoints are as the source has them.
+func (c *Cluster) sourceFine() {
+	c.sourceGood.Store(c.env.Now().UnixNano())
+	c.sourceError.Store(nil)
 }
 
 // sourceFailed notes that endpoints could not be found; those known stay.

@@ -18,7 +18,7 @@ import (
 )
 
 // Config is a service as the file has it. The short form, a scalar, is the URL.
-// Exactly one of url, urls, dns and file says where the endpoints are.
+// Exactly one of url, urls, dns, file and registry says where the endpoints are.
 type Config struct {
 	// URL of the only endpoint: http://host:port or https://host:port.
 	URL string `yaml:"url"`
@@ -29,6 +29,9 @@ type Config struct {
 	// File lists the endpoints: a JSON array of URLs or of {url, zone, weight,
 	// meta}, or plain text with one URL a line. Watched for change.
 	File string `yaml:"file"`
+	// Registry finds the endpoints in a registry of services: those that are UP.
+	// The short form, a scalar, is the name in the registry of this process.
+	Registry *RegistryConfig `yaml:"registry"`
 
 	// Balance chooses an endpoint for each request: peak-ewma (default),
 	// round-robin, random, weighted, least-request, or {kind: hash, by: …}.
@@ -92,6 +95,26 @@ type DNSConfig struct {
 	Refresh time.Duration `yaml:"refresh"`
 	// Server is host:port of the DNS server (default those of /etc/resolv.conf).
 	Server string `yaml:"server"`
+}
+
+// RegistryConfig finds endpoints in a registry.
+type RegistryConfig struct {
+	// Name of the service in the registry, in any case.
+	Name string `yaml:"name"`
+	// URL of a Eureka server, such as http://10.0.0.2:8761/eureka (default the
+	// registry of this process).
+	URL string `yaml:"url"`
+	// Refresh is how often a server is asked (default 1s, at least 100ms); the
+	// registry of this process tells by itself.
+	Refresh time.Duration `yaml:"refresh"`
+	// Prefer is "host" (default) or "ip": which address of an instance is called.
+	Prefer string `yaml:"prefer"`
+}
+
+// UnmarshalText takes the short form, the name.
+func (r *RegistryConfig) UnmarshalText(text []byte) error {
+	*r = RegistryConfig{Name: string(text)}
+	return nil
 }
 
 // Balance chooses endpoints. The short form, a scalar, is the kind.
@@ -253,6 +276,11 @@ func (c Config) withDefaults() Config { //nolint:gocritic // the copy is the poi
 		def(&d.Refresh, 30*time.Second)
 		c.DNS = &d
 	}
+	if c.Registry != nil {
+		r := *c.Registry
+		def(&r.Refresh, time.Second)
+		c.Registry = &r
+	}
 	c.Limits = c.Limits.WithDefaults()
 	return c
 }
@@ -285,24 +313,24 @@ func (c *Config) checkPlaces() error {
 	for _, p := range []struct {
 		key string
 		set bool
-	}{{"url", c.URL != ""}, {"urls", len(c.URLs) > 0}, {"dns", c.DNS != nil}, {"file", c.File != ""}} {
+	}{{"url", c.URL != ""}, {"urls", len(c.URLs) > 0}, {"dns", c.DNS != nil}, {"file", c.File != ""}, {"registry", c.Registry != nil}} {
 		if p.set {
 			given = append(given, p.key)
 		}
 	}
 	if len(given) == 0 {
-		return diag.At("", "the service has no endpoints").WithFix("write url: http://127.0.0.1:9000, or urls, dns or file")
+		return diag.At("", "the service has no endpoints").WithFix("write url: http://127.0.0.1:9000, or urls, dns, file or registry")
 	}
 	var errs []error
 	if len(given) > 1 {
-		e := diag.At(given[1], "%s can't be combined with %s", given[1], given[0]).WithFix("keep one of url, urls, dns and file")
+		e := diag.At(given[1], "%s can't be combined with %s", given[1], given[0]).WithFix("keep one of url, urls, dns, file and registry")
 		e.Related = given[:1]
 		errs = append(errs, e)
 	}
 	if c.URL != "" {
 		errs = append(errs, c.checkURL("url", c.URL))
 	}
-	errs = append(errs, c.checkURLs(), c.checkDNS())
+	errs = append(errs, c.checkURLs(), c.checkDNS(), c.checkRegistry())
 	return diag.Join(errs...)
 }
 

@@ -23,6 +23,10 @@ func newSource(c *Cluster) Source {
 		return &dnsSource{cfg: *c.cfg.DNS, tls: c.cfg.TLS != nil, failed: c.sourceFailed, float: c.env.Float}
 	case c.cfg.File != "":
 		return &fileSource{file: c.cfg.File, failed: c.sourceFailed}
+	case c.cfg.Registry != nil && c.cfg.Registry.URL != "":
+		return newEurekaSource(c)
+	case c.cfg.Registry != nil:
+		return &registrySource{cfg: *c.cfg.Registry, registry: c.env.Registry}
 	}
 	return nil
 }

@@ -26,6 +26,9 @@ type Stats struct {
 	SourceError   string
 	SourceErrorAt time.Time
 	SourceErrors  uint64
+	// SourceGood is when the endpoints were last known to be right; zero when
+	// they stand in the file, or were never found.
+	SourceGood time.Time
 }
 
 // EndpointStats is one endpoint at one moment.
@@ -62,6 +65,9 @@ func (c *Cluster) Stats() Stats {
 	}
 	if e := c.sourceError.Load(); e != nil {
 		s.SourceError, s.SourceErrorAt = e.text, e.at
+	}
+	if at := c.sourceGood.Load(); at != 0 {
+		s.SourceGood = time.Unix(0, at)
 	}
 	for _, ep := range c.set.Load().all {
 		s.Endpoints = append(s.Endpoints, ep.stats(now.Sub(c.born), *c.cfg.SlowStart))

@@ -42,6 +42,7 @@ func (g *gateway) equip() {
 			}
 		},
 	}
+	g.desk.api.Registry = g.registrar.running
 	if g.fromFile {
 		g.desk.api.Reload, g.desk.api.Place = g.reload, g.place
 	}

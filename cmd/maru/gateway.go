@@ -36,13 +36,14 @@ type gateway struct {
 	drainWait  time.Duration
 	drainLimit time.Duration
 
-	server   edge.Server
-	env      edge.Env
-	level    slog.LevelVar
-	recorder telemetry.Recorder
-	target   telemetry.Target
-	status   admin.Status
-	desk     desk
+	server    edge.Server
+	env       edge.Env
+	level     slog.LevelVar
+	recorder  telemetry.Recorder
+	target    telemetry.Target
+	status    admin.Status
+	desk      desk
+	registrar registrar
 
 	mu       sync.Mutex   // one reload at a time
 	file     *config.File // the live one, or the first that was refused
@@ -106,6 +107,8 @@ func (g *gateway) prepare(ctx context.Context, alive *sync.WaitGroup) {
 	g.env.Watch = http1.NewWatchdog()
 	alive.Go(func() { _ = g.env.Watch.Run(ctx) })
 	g.env.Tickets = new(edge.TicketKeys)
+	g.registrar.prepare(g.env.Log)
+	g.env.Registry = g.registrar.registry
 	g.env.Key = make([]byte, 32)
 	_, _ = rand.Read(g.env.Key) // never fails (crypto/rand)
 	if !g.plain {
@@ -212,6 +215,7 @@ func (g *gateway) end(wait time.Duration) error {
 	ctx, stop := context.WithTimeout(context.Background(), g.drainLimit)
 	defer stop()
 	err := g.server.Drain(ctx)
+	g.registrar.close()
 	g.desk.close()
 	if g.pidFile != "" {
 		err = errors.Join(err, os.Remove(g.pidFile))
@@ -227,6 +231,7 @@ func (g *gateway) makeWay(pid int) error {
 	tellSystemd(g.env.Log, fmt.Sprintf("MAINPID=%d", pid))
 	g.env.Log.Info("upgraded; draining", "successor", pid)
 	g.drain()
+	g.registrar.close()
 	g.desk.close()
 	ctx, stop := context.WithTimeout(context.Background(), edge.DefaultLinger)
 	defer stop()

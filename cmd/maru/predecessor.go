@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -76,19 +77,26 @@ func (g *gateway) upgrade() (pid int, err error) {
 	return pid, awaitReady(pid, control)
 }
 
-// sockets duplicates all listening sockets, the admin API's included.
+// sockets duplicates all listening sockets, those of the admin API and of the
+// registry included.
 func (g *gateway) sockets() ([]edge.Socket, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	sockets, err := g.server.Sockets()
-	if err != nil || g.desk.ln == nil {
+	if err != nil {
 		return sockets, err
 	}
-	s, err := edge.NewSocket(g.desk.ln)
-	if err != nil {
-		return sockets, fmt.Errorf("duplicate the socket of the admin API: %w", err)
+	for name, ln := range map[string]net.Listener{"the admin API": g.desk.ln, "the registry": g.registrar.ln} {
+		if ln == nil {
+			continue
+		}
+		s, err := edge.NewSocket(ln)
+		if err != nil {
+			return sockets, fmt.Errorf("duplicate the socket of %s: %w", name, err)
+		}
+		sockets = append(sockets, s)
 	}
-	return append(sockets, s), nil
+	return sockets, nil
 }
 
 // launch starts the new binary with the arguments of this one. Descriptors go

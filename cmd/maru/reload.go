@@ -119,6 +119,9 @@ func (g *gateway) follow(file *config.File) error {
 	if err := g.desk.follow(&file.Admin); err != nil {
 		return err
 	}
+	if err := g.registrar.follow(file.Registry); err != nil {
+		return err
+	}
 	if g.plain || file.Log.Access == g.target.Name() {
 		return nil
 	}

@@ -70,6 +70,7 @@ func (g *gateway) takeOver() error {
 	}
 	g.server.Listen, g.server.ListenPacket = l.sockets.Listen, l.sockets.ListenPacket
 	g.desk.listen = l.sockets.Listen
+	g.registrar.listen = l.sockets.Listen
 	return nil
 }
 
