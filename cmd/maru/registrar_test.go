@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -34,6 +36,35 @@ func registration(id, address string) string {
 	host, port, _ := net.SplitHostPort(address)
 	return fmt.Sprintf(`{"instance":{"instanceId":%q,"hostName":%q,"ipAddr":%q,"app":"auction","port":{"$":%s,"@enabled":"true"},"dataCenterInfo":{"name":"MyOwn"}}}`,
 		id, host, host, port)
+}
+
+// maru register keeps a lease from its start to its end.
+func TestRegisterKeepsALease(t *testing.T) {
+	t.Parallel()
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "won") }))
+	defer backend.Close()
+	p := newProcess(t)
+	at := freeAddress(t)
+	p.write(fmt.Sprintf("registry: {address: %q}\nlisten: {public: {address: %q}}\nservices: {reward: {registry: reward}}\n"+
+		"routes:\n  - {match: '/{rest...}', to: reward}\n", at, p.front), false)
+	p.start()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, "register", "--service", "reward", "--url", backend.URL, "--registry", "http://"+at+"/eureka", "--check", "/")
+	cmd.Env = append(os.Environ(), asMaru+"=1")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p.until("what was registered is called", func() bool { status, _ := p.get("/"); return status == http.StatusOK })
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("maru register ends with %v", err)
+	}
+	p.until("it is deregistered", func() bool { status, _ := p.get("/"); return status == http.StatusServiceUnavailable })
 }
 
 // The gateway follows the registry of its own process; kill -9 loses nothing.
