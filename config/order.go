@@ -29,6 +29,7 @@ type orderRule struct {
 	text         string // of the later one; %[1]s is its word, %[2]s the earlier one's
 	fix          string // in the place of "write the later before the earlier", with the same words
 	blameEarlier bool   // the finding is about the earlier one
+	warn         bool   // it works, but hardly as meant
 }
 
 // askers are the filters that decide who calls, or whether they may.
@@ -59,12 +60,16 @@ func orderRules() []orderRule {
 			outer: []string{"retry"}, inner: []string{"cache"},
 			text: "%[1]s comes after %[2]s: each try would go through the cache again",
 		},
+		{
+			outer: []string{"retry"}, inner: []string{"breaker"}, warn: true,
+			text: "%[1]s comes after %[2]s: it judges each try in the place of what the client sees",
+		},
 	}
 }
 
 // once are filters that make no sense twice on one way.
 func once() []string {
-	return []string{"cors", "compress", "cache", "request-id"}
+	return []string{"cors", "compress", "cache", "request-id", "retry"}
 }
 
 // enders are filters that answer whatever comes: what stands behind them in the
@@ -145,8 +150,12 @@ func (r orderRule) finding(early, late placed) *diag.FieldError {
 	if fix == "" {
 		fix = "write %[1]s before %[2]s"
 	}
-	return diag.At(at.path, r.text, late.word, early.word).WithCode("order").WithRelated(other.path).
+	e := diag.At(at.path, r.text, late.word, early.word).WithCode("order").WithRelated(other.path).
 		WithFix(fix, late.word, early.word)
+	if r.warn {
+		return e.AsWarning()
+	}
+	return e
 }
 
 // sameList tells whether two filters stand in one list.

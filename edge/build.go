@@ -98,7 +98,7 @@ func (b *builder) services() {
 	}
 	for _, name := range names {
 		path := "services." + name + ".filters"
-		filters, _ := b.filters(path, "service:"+name, b.rt.Config.Services[name].Filters)
+		filters, _ := b.filters(path, "service:"+name, name, b.rt.Config.Services[name].Filters)
 		if c := b.rt.clusters[name]; c != nil {
 			c.chain = filter.Chain(b.rt.call(c), filters...)
 		}
@@ -125,7 +125,7 @@ func (b *builder) cluster(name string, cfg upstream.Config) (*cluster, error) {
 
 // routes folds one chain per route and builds the table.
 func (b *builder) routes() {
-	global, _ := b.filters("filters", "global", b.rt.Config.Filters)
+	global, _ := b.filters("filters", "global", "", b.rt.Config.Filters)
 	rules := make([]route.Rule[*entry], len(b.rt.Config.Routes))
 	for i := range b.rt.Config.Routes {
 		rc := &b.rt.Config.Routes[i]
@@ -173,7 +173,7 @@ func (b *builder) entry(i int, path string, rc *RouteConfig, global []filter.Fil
 			b.fault(path+".timeout", diag.At("", "%v is too short to be meant", e.timeout).WithFix("write a time such as 15s, or 0 for none"))
 		}
 	}
-	own, words := b.filters(path+".filters", e.name, rc.Filters)
+	own, words := b.filters(path+".filters", e.name, rc.To, rc.Filters)
 	for _, n := range b.rt.Config.Filters {
 		e.words = append(e.words, n.Word)
 	}
@@ -218,12 +218,12 @@ func (rt *Runtime) service(name string) (filter.Func, error) {
 	return func(r *message.Request) (*message.Response, error) { return c.chain(r) }, nil
 }
 
-// filters makes the filters of one list.
-func (b *builder) filters(path, owner string, list []filter.Named) ([]filter.Filter, []string) {
+// filters makes the filters of one list, which lead to a service or to "" for several.
+func (b *builder) filters(path, owner, to string, list []filter.Named) ([]filter.Filter, []string) {
 	out := make([]filter.Filter, 0, len(list))
 	words := make([]string, 0, len(list))
 	for i, n := range list {
-		f, err := n.Config.Filter(b.env(owner))
+		f, err := n.Config.Filter(b.env(owner, to))
 		if err != nil {
 			b.fault(diag.Index(path, i)+"."+n.Word, err)
 		}
@@ -235,10 +235,16 @@ func (b *builder) filters(path, owner string, list []filter.Named) ([]filter.Fil
 	return out, words
 }
 
-func (b *builder) env(owner string) filter.Env {
+func (b *builder) env(owner, to string) filter.Env {
 	e := b.rt.env
+	key := ""
+	if c := b.rt.clusters[to]; c != nil {
+		key = c.key
+	}
 	return filter.Env{
 		Route:   owner,
+		To:      to,
+		ToKey:   key,
 		Service: b.rt.service,
 		Keep:    b.keep,
 		Log:     e.Log,

@@ -50,7 +50,7 @@ func (b *builder) fronts() {
 		f.trust, err = newTrust(&cfg)
 		b.fault(path, err)
 		b.protocols(path, f)
-		filters, _ := b.filters(path+".filters", "listener:"+name, cfg.Filters)
+		filters, _ := b.filters(path+".filters", "listener:"+name, "", cfg.Filters)
 		f.chain = filter.Chain(f.routed, filters...)
 		b.rt.listeners[name] = f
 	}

@@ -38,6 +38,9 @@ type Config interface {
 type Env struct {
 	// Route is the name of the route, for messages and cookie names.
 	Route string
+	// To is the service that the chain leads to, and ToKey its whole definition;
+	// both are empty where it may lead to several (a listener, all routes) or none.
+	To, ToKey string
 	// Service gives a service of the configuration as a Func; the error says
 	// that there is none of that name.
 	Service func(name string) (Func, error)

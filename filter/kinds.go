@@ -8,7 +8,9 @@ var errNoService = errors.New("no such service")
 func Kinds() map[string]func() Config {
 	return map[string]func() Config{
 		"body":        func() Config { return new(Body) },
+		"breaker":     func() Config { return new(Breaker) },
 		"buffer":      func() Config { return new(Buffer) },
+		"bulkhead":    func() Config { return new(Bulkhead) },
 		"cache":       func() Config { return new(Cache) },
 		"coalesce":    func() Config { return new(Coalesce) },
 		"compress":    func() Config { return new(Compress) },
@@ -24,6 +26,7 @@ func Kinds() map[string]func() Config {
 		"redirect":    func() Config { return new(Redirect) },
 		"request-id":  func() Config { return new(RequestID) },
 		"respond":     func() Config { return new(Respond) },
+		"retry":       func() Config { return new(Retry) },
 		"rewrite":     func() Config { return new(Rewrite) },
 		"split":       func() Config { return new(Split) },
 		"strip":       func() Config { return new(Strip) },

@@ -76,6 +76,7 @@ func keysOf(t reflect.Type, keys []string) []string {
 func refuses(t *testing.T, word string, cases [][2]string) {
 	t.Helper()
 	env := Bare()
+	env.To = "shop"
 	env.Service = func(name string) (Func, error) {
 		if name != "shop" && name != "shadow" {
 			return nil, errNoService
@@ -110,6 +111,7 @@ func refuses(t *testing.T, word string, cases [][2]string) {
 func takes(t *testing.T, word string, cases ...string) {
 	t.Helper()
 	env := Bare()
+	env.To = "shop"
 	env.Service = func(string) (Func, error) { return reply, nil }
 	for _, text := range cases {
 		config, err := configOf(word, text)

@@ -30,6 +30,7 @@ import (
 //	reply-trailer Name: value  a trailer field of that answer
 //	reply-body TEXT          its content; "|" stands for a line's end
 //	fail 502 reason          the services fail with this problem
+//	only 2               what reply and fail said holds for so many calls
 //	client ADDR, trusted yes, scheme https, route NAME, param NAME VALUE
 //	file NAME TEXT           a file in the case's folder, which CONFIG calls $DIR
 //	clock 30s                lets that much time pass for the filters
@@ -74,6 +75,7 @@ type player struct {
 	body     string
 	fail     *problem.Error
 	count    int
+	only     int    // calls that status and fail hold for; 0: all
 	coding   string // of request bodies
 	prepare  []func(*message.Request)
 	t        *testing.T
@@ -84,6 +86,8 @@ func newPlayer(t *testing.T) *player {
 	t.Helper()
 	p := &player{t: t, dir: t.TempDir(), names: map[string]bool{}, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	p.env = Bare()
+	p.env.To = "default"
+	p.env.Float = func() float64 { return 0 } // no retry waits
 	p.env.Now = func() time.Time { return p.now }
 	p.env.Keep = func(_ string, mk func() any) any {
 		v := mk()
@@ -133,6 +137,10 @@ func (p *player) Set(word, args string) error {
 	case "file":
 		name, text, _ := strings.Cut(args, " ")
 		return os.WriteFile(filepath.Join(p.dir, name), []byte(strings.ReplaceAll(text, "|", "\n")), 0o600)
+	case "only":
+		n, err := strconv.Atoi(args)
+		p.only = n
+		return err
 	case "purge":
 		what, value, _ := strings.Cut(args, " ")
 		pg := Purge{Soft: strings.HasPrefix(what, "soft-")}
@@ -291,15 +299,21 @@ func (p *player) serve(name string, r *message.Request) (*message.Response, erro
 	if err != nil {
 		return nil, problem.Wrap(err, 502, "upstream_write", "the service did not get the request")
 	}
-	if p.fail != nil {
-		return nil, p.fail
+	status, fail := p.status, p.fail
+	if p.only > 0 {
+		if p.only--; p.only == 0 {
+			p.status, p.fail = 0, nil
+		}
+	}
+	if fail != nil {
+		return nil, fail
 	}
 	resp := message.NewResponse(200)
 	resp.Local, resp.Proto = false, message.HTTP11
 	h := &resp.Header
 	content := string(body)
-	if p.status != 0 {
-		resp.Status, content = p.status, p.body
+	if status != 0 {
+		resp.Status, content = status, p.body
 	} else {
 		for _, f := range [][2]string{
 			{"Method", r.Method},

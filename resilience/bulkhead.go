@@ -91,10 +91,16 @@ func (b *Bulkhead) Enter(gone <-chan struct{}, patience time.Duration) error {
 	return err
 }
 
-// TryEnter takes a place if there is one without waiting.
+// TryEnter takes a place if there is one without waiting; when there is none,
+// nothing is counted.
 func (b *Bulkhead) TryEnter() bool {
-	w, err := b.enter(0)
-	return w == nil && err == nil
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.inflight >= b.limit {
+		return false
+	}
+	b.inflight++
+	return true
 }
 
 // enter takes a place, or one in the queue.
@@ -175,6 +181,13 @@ func (b *Bulkhead) SetLimit(n int) {
 	defer b.mu.Unlock()
 	b.limit = max(n, 1)
 	b.admit()
+}
+
+// Limit is how many calls may be under way now.
+func (b *Bulkhead) Limit() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.limit
 }
 
 // BulkheadStats is what a bulkhead shows of itself.

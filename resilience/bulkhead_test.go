@@ -33,7 +33,7 @@ func TestBulkheadBounds(t *testing.T) {
 			})
 			synctest.Wait()
 		}
-		if s := b.Stats(); s.InFlight != 4 || s.Waiting != 2 || s.Full != 2 {
+		if s := b.Stats(); s.InFlight != 4 || s.Waiting != 2 || s.Full != 1 {
 			t.Errorf("%+v", s)
 		}
 		began := time.Now()
@@ -139,7 +139,7 @@ func TestBulkheadGrows(t *testing.T) {
 		synctest.Wait()
 		b.SetLimit(2)
 		synctest.Wait()
-		if s := b.Stats(); s.InFlight != 2 || s.Waiting != 0 {
+		if s := b.Stats(); s.InFlight != 2 || s.Waiting != 0 || b.Limit() != 2 {
 			t.Errorf("%+v", s)
 		}
 	})

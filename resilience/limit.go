@@ -70,6 +70,9 @@ func NewLimit(cfg LimitConfig) *Limit {
 	if cfg.Algorithm == AIMD {
 		initial, low, high = 20, 20, 200
 	}
+	if cfg.Max > 0 {
+		low = min(low, cfg.Max)
+	}
 	cfg.Min = max(or(cfg.Min, low), 1)
 	cfg.Max = max(or(cfg.Max, high), cfg.Min)
 	cfg.Samples, cfg.Now = or(cfg.Samples, 10), clock(cfg.Now)
