@@ -78,7 +78,7 @@ func journey(t *testing.T, conn *fargo.EurekaConnection) {
 	}
 	must(t, "register", conn.RegisterInstance(ins))
 	must(t, "register again", conn.RegisterInstance(ins)) // finds that it is there
-	ins.SetMetadataString("color", "a") // what it read back from XML it does not send again
+	ins.SetMetadataString("color", "a")                   // what it read back from XML it does not send again
 	must(t, "register anew", conn.ReregisterInstance(ins))
 	must(t, "renew", conn.HeartBeatInstance(ins))
 
