@@ -126,7 +126,7 @@ func (g *Registry) body(n bodyName) []byte {
 		} else if b.bytes = g.body(plain); len(b.bytes) > worthPacking {
 			large := len(b.bytes) > largeBody
 			b.bytes, b.built = packed(b.bytes), g.env.Elapsed()
-			if large && n.what.kind == listAll {
+			if large && n.what.kind <= listDelta {
 				g.bodies.keep(n, b)
 			}
 		}
