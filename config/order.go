@@ -64,6 +64,10 @@ func orderRules() []orderRule {
 			outer: []string{"retry"}, inner: []string{"breaker"}, warn: true,
 			text: "%[1]s comes after %[2]s: it judges each try in the place of what the client sees",
 		},
+		{
+			outer: []string{"retry", "breaker"}, inner: []string{"fallback"}, warn: true,
+			text: "%[1]s comes after %[2]s: it answers before %[2]s sees a failure",
+		},
 	}
 }
 

@@ -17,6 +17,8 @@ func Kinds() map[string]func() Config {
 		"cors":        func() Config { return new(CORS) },
 		"decompress":  func() Config { return new(Decompress) },
 		"errors":      func() Config { return new(Errors) },
+		"fallback":    func() Config { return new(Fallback) },
+		"fault":       func() Config { return new(Fault) },
 		"grpc-web":    func() Config { return new(GRPCWeb) },
 		"headers":     func() Config { return new(Headers) },
 		"ip":          func() Config { return new(IP) },

@@ -31,6 +31,7 @@ import (
 //	reply-body TEXT          its content; "|" stands for a line's end
 //	fail 502 reason          the services fail with this problem
 //	only 2               what reply and fail said holds for so many calls
+//	on private           the listener that requests come by
 //	client ADDR, trusted yes, scheme https, route NAME, param NAME VALUE
 //	file NAME TEXT           a file in the case's folder, which CONFIG calls $DIR
 //	clock 30s                lets that much time pass for the filters
@@ -180,6 +181,8 @@ func (p *player) setRequest(word, args string) error {
 		d, err := time.ParseDuration(args)
 		set(func(r *message.Request) { r.X.Began = p.now.Add(-d) })
 		return err
+	case "on":
+		set(func(r *message.Request) { r.X.Listener = args })
 	case "encode":
 		p.coding = args
 	case "trusted":
