@@ -247,8 +247,15 @@ func TestWarmRestart(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(killed, copyName), append(text, "0badc0de {\"app\":\"A\",\"id"...), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		half := filepath.Join(killed, copyName+".123")
+		if err := os.WriteFile(half, []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		again := New(Config{Data: killed}, Env{})
 		run(t, again)
+		if _, err := os.Stat(half); err == nil {
+			t.Error("a half written copy stays")
+		}
 		if again.size() != 49 || again.totals.damaged.Load() != 1 {
 			t.Fatalf("%d instances, %d damaged", again.size(), again.totals.damaged.Load())
 		}

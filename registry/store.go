@@ -39,6 +39,7 @@ type keeper struct {
 	dir       string
 	file      *os.File
 	size      int64
+	whole     int64 // its size when it was last written anew
 	rewritten time.Duration
 }
 
@@ -50,6 +51,11 @@ func (g *Registry) openCopy(dir string) (*keeper, error) {
 	name := filepath.Join(dir, copyName)
 	if err := g.load(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("load the registry's copy: %w", err)
+	}
+	if stale, err := filepath.Glob(filepath.Join(dir, copyName+".*")); err == nil {
+		for _, name := range stale { // half written when a process before us was killed
+			_ = os.Remove(name)
+		}
 	}
 	k := &keeper{g: g, dir: dir}
 	if err := k.open(); err != nil {
@@ -70,7 +76,7 @@ func (k *keeper) open() error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("open the registry's copy: %w", err), f.Close())
 	}
-	k.file, k.size, k.rewritten = f, info.Size(), k.g.env.Elapsed()
+	k.file, k.size, k.whole, k.rewritten = f, info.Size(), info.Size(), k.g.env.Elapsed()
 	return nil
 }
 
@@ -182,7 +188,7 @@ func (k *keeper) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		err := k.flush()
-		if err == nil && !ended && (k.size > rewriteSize || k.g.env.Elapsed()-k.rewritten > rewriteEvery) {
+		if err == nil && !ended && (k.size > max(rewriteSize, 2*k.whole) || k.g.env.Elapsed()-k.rewritten > rewriteEvery) {
 			err = k.rewrite()
 		}
 		if err != nil && !failed {
