@@ -135,7 +135,7 @@ func appendWindowUpdate(b []byte, stream uint32, n int) []byte {
 	return appendUint32(appendFrameHead(b, 4, http2.FrameWindowUpdate, 0, stream), uint32(n))
 }
 
-func appendReset(b []byte, stream uint32, code http2.ErrCode) []byte { //nolint:unparam // as its neighbours
+func appendReset(b []byte, stream uint32, code http2.ErrCode) []byte {
 	return appendUint32(appendFrameHead(b, 4, http2.FrameRSTStream, 0, stream), uint32(code))
 }
 

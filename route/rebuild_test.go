@@ -1,6 +1,7 @@
 package route
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/maru-msa/maru/message"
@@ -36,7 +37,7 @@ func TestRebuild(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			kept := ""
+			var kept strings.Builder
 			for i, r := range table.compiled {
 				word := "n"
 				for _, was := range old.compiled {
@@ -44,7 +45,7 @@ func TestRebuild(t *testing.T) {
 						word = "k"
 					}
 				}
-				kept += word
+				kept.WriteString(word)
 				path := c.rules[i].Match.Path
 				for from, to := range map[string]string{"/a/{id}": "/a/7", "/c/{rest...}": "/c/x/y"} {
 					if path == from {
@@ -61,8 +62,8 @@ func TestRebuild(t *testing.T) {
 				}
 				req.Release()
 			}
-			if kept != c.kept {
-				t.Errorf("kept %s, want %s", kept, c.kept)
+			if kept.String() != c.kept {
+				t.Errorf("kept %s, want %s", kept.String(), c.kept)
 			}
 		})
 	}
