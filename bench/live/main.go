@@ -175,7 +175,10 @@ func (m *measure) serve(ctx context.Context) (err error) {
 	var byFile, byAPI []time.Duration
 	for range m.changes {
 		turn++
-		took, err := m.change(c, turn, func() error { return m.write(turn) })
+		if err := m.prepare(turn); err != nil { // what is timed begins with the file in its place
+			return err
+		}
+		took, err := m.change(c, turn, m.place)
 		if err != nil {
 			return err
 		}
@@ -257,8 +260,19 @@ func (m *measure) reload(ctx context.Context) error {
 	return nil
 }
 
-// write replaces the file, as an editor does. One route of many changes.
+// write replaces the file, as an editor does.
 func (m *measure) write(turn int) error {
+	if err := m.prepare(turn); err != nil {
+		return err
+	}
+	return m.place()
+}
+
+// place puts the prepared file into its place.
+func (m *measure) place() error { return os.Rename(m.config+".new", m.config) }
+
+// prepare writes the file beside its place. One route of many changes.
+func (m *measure) prepare(turn int) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "listen: {public: {address: %q}}\nadmin: {address: %q}\nlog: {access: off, level: warn}\nservices:\n", m.front, m.admin)
 	const services = 100
@@ -272,10 +286,7 @@ func (m *measure) write(turn int) error {
 		}
 		fmt.Fprintf(&b, "  - match: /svc%d/res%d/{id}\n    to: s%d\n", i%services, i, i%services)
 	}
-	if err := os.WriteFile(m.config+".new", b.Bytes(), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(m.config+".new", m.config)
+	return os.WriteFile(m.config+".new", b.Bytes(), 0o600)
 }
 
 func report(what string, took []time.Duration) {

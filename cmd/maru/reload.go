@@ -23,9 +23,9 @@ import (
 func (g *gateway) reload(by string) admin.Reload {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	// The collector would take a third of the time from what is short-lived
-	// anyway; the heap may grow by some times its size for that moment.
-	defer debug.SetGCPercent(debug.SetGCPercent(reloadGC))
+	// The collector would take a third of the time. It waits for a moment in which
+	// the heap grows by what a configuration needs, which the file's limits bound.
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	r := admin.Reload{At: time.Now(), By: by}
 	if g.status.Draining() {
 		r.Err = errors.New("this process is about to end")
@@ -56,10 +56,6 @@ func (g *gateway) reload(by string) admin.Reload {
 	}
 	return r
 }
-
-// reloadGC is the growth of the heap, in percent, that starts a collection while
-// a configuration is made live.
-const reloadGC = 400
 
 // afterwards is how long a configuration is live before the proofs run that it
 // did not wait for; a further change puts them off.
