@@ -62,6 +62,8 @@ func (c Checker) Check(file *File, loaded []diag.Finding) []diag.Finding {
 		}
 	}
 	w := &whole{file: file, now: now(), brief: c.Brief}
+	answer := make(chan error, 1)
+	go func() { answer <- build(file) }() // both only read the file, and a change waits for both
 	w.references()
 	w.matches()
 	w.listeners()
@@ -69,7 +71,7 @@ func (c Checker) Check(file *File, loaded []diag.Finding) []diag.Finding {
 	w.settings()
 	w.registry()
 	w.files()
-	w.built(build(file))
+	w.built(<-answer)
 	w.warnings()
 	if errs, _ := diag.Count(loaded); errs == 0 && !w.faulty() {
 		w.unused() // else a service may only seem so

@@ -13,7 +13,7 @@ import (
 
 const (
 	// quiet is how long nothing may happen before a change is taken up.
-	quiet = 5 * time.Millisecond
+	quiet = 2 * time.Millisecond
 	// settle joins bursts: so long a change waits at most for quiet, and at
 	// least after the one before it. Where it can't be known whether a writer is
 	// still at work, every change waits as long.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/maru-msa/maru/diag"
@@ -126,22 +127,28 @@ func (b *builder) cluster(name string, cfg upstream.Config) (*cluster, error) {
 // routes folds one chain per route and builds the table.
 func (b *builder) routes() {
 	global, _ := b.filters("filters", "global", "", b.rt.Config.Filters)
-	rules := make([]route.Rule[*entry], len(b.rt.Config.Routes))
-	for i := range b.rt.Config.Routes {
-		rc := &b.rt.Config.Routes[i]
-		path := diag.Index("routes", i)
-		e := b.entry(i, path, rc, global)
-		rules[i] = route.Rule[*entry]{
-			Match: rc.Match, Name: e.name, Encoded: encodedOf(rc, e.words), Value: e,
-		}
+	list := b.rt.Config.Routes
+	rules, entries := make([]route.Rule[*entry], len(list)), make([]entry, len(list))
+	for i := range list {
+		rc, e := &list[i], &entries[i]
+		e.name = rc.NameAt(i)
+		rules[i] = route.Rule[*entry]{Match: rc.Match, Name: e.name, Encoded: b.encoded(rc), Value: e}
 	}
 	var old *route.Table[*entry]
 	if b.prev != nil {
 		old = b.prev.table
 	}
-	table, err := old.Rebuild(rules)
+	// The table does not look into the entries: both are made side by side, since
+	// a change waits for them.
+	var table sync.WaitGroup
+	var err error
+	table.Go(func() { b.rt.table, err = old.Rebuild(rules) })
+	for i := range list {
+		b.entry(&entries[i], diag.Index("routes", i), &list[i], global)
+	}
+	table.Wait()
 	b.fault("routes", err)
-	b.rt.table, b.rt.rules = table, rules
+	b.rt.rules = rules
 }
 
 // NameAt is the name of the route at place i of the list.
@@ -156,17 +163,18 @@ func (rc *RouteConfig) NameAt(i int) string {
 	}
 }
 
-// encodedOf is what happens to paths with further readings: refused where a
+// encoded is what happens to paths with further readings: refused where a
 // filter decides by the path, unless the route says otherwise (gateway §3.2).
-func encodedOf(rc *RouteConfig, words []string) route.Encoded {
-	if rc.Encoded == "" && (slices.Contains(words, "authz") || slices.Contains(words, "extauth")) {
+func (b *builder) encoded(rc *RouteConfig) route.Encoded {
+	decides := func(n filter.Named) bool { return n.Word == "authz" || n.Word == "extauth" }
+	if rc.Encoded == "" && (slices.ContainsFunc(rc.Filters, decides) || slices.ContainsFunc(b.rt.Config.Filters, decides)) {
 		return route.Refuse
 	}
 	return route.Encoded(rc.Encoded)
 }
 
-func (b *builder) entry(i int, path string, rc *RouteConfig, global []filter.Filter) *entry {
-	e := &entry{name: rc.NameAt(i), timeout: defaultTimeout, stream: rc.Stream, service: rc.To}
+func (b *builder) entry(e *entry, path string, rc *RouteConfig, global []filter.Filter) {
+	e.timeout, e.stream, e.service = defaultTimeout, rc.Stream, rc.To
 	if rc.Timeout != nil {
 		e.timeout = *rc.Timeout
 		if e.timeout < 0 || e.timeout > 0 && e.timeout < time.Millisecond {
@@ -180,7 +188,6 @@ func (b *builder) entry(i int, path string, rc *RouteConfig, global []filter.Fil
 	e.words = append(e.words, words...)
 	last := b.target(path, rc)
 	e.chain = filter.Chain(last, slices.Concat(global, own)...)
-	return e
 }
 
 // target is the end of a route's chain: its service.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -24,8 +25,13 @@ func (g *gateway) reload(by string) admin.Reload {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	// The collector would take a third of the time. It waits for a moment in which
-	// the heap grows by what a configuration needs, which the file's limits bound.
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	// the heap grows by what a configuration needs, which the file's limits bound,
+	// and runs at once after it: a gateway at work allocates too little to start it.
+	percent := debug.SetGCPercent(-1)
+	defer func() {
+		debug.SetGCPercent(percent)
+		go runtime.GC()
+	}()
 	r := admin.Reload{At: time.Now(), By: by}
 	if g.status.Draining() {
 		r.Err = errors.New("this process is about to end")
