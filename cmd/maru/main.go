@@ -42,7 +42,7 @@ func run(args []string) int {
 	var cli commands
 	parser, err := kong.New(&cli,
 		kong.Name("maru"),
-		kong.Description("Every request enters through the hall: gateway, aggregator, registry, identity, tracing in one binary."),
+		kong.Description("Every request enters through the hall: a gateway and a registry for a team's services, in one binary."),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
