@@ -74,8 +74,7 @@ func (a *API) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/listeners", a.listeners)
 	mux.HandleFunc("GET /v1/services", a.services)
 	mux.HandleFunc("GET /v1/services/{name}", a.service)
-	mux.HandleFunc("GET /v1/registry", a.registryOverview)
-	mux.HandleFunc("GET /v1/registry/watch", a.registryWatch)
+	a.registryPaths(mux)
 	mux.HandleFunc("POST /v1/cache/purge", a.purge)
 	mux.HandleFunc("POST /v1/drain", a.drain)
 	profiles(mux)
@@ -97,7 +96,10 @@ GET  /v1/routes           the routes, by precedence
 POST /v1/explain          which route takes a request, and why: {"method", "url", "headers", "client", "listener"}
 GET  /v1/listeners        the listeners
 GET  /v1/services         the services; /v1/services/NAME with endpoints
-GET  /v1/registry         the registry: instances, leases, peers; /v1/registry/watch streams changes
+GET  /v1/registry         the registry: counts, leases, peers; /v1/registry/watch streams changes
+GET  /v1/registry/apps    its services; /v1/registry/apps/NAME with instances, /v1/registry/apps/NAME/ID whole
+POST /v1/registry/apps/NAME/ID/drain      take it out of traffic; the same with /status {"status"}; DELETE of /status ends both
+POST /v1/registry/apps/NAME/ID/metadata   add metadata: {"zone": "a"}; DELETE of /v1/registry/apps/NAME/ID removes it
 POST /v1/cache/purge      throw responses out: {"url"}, {"prefix"}, {"tag"} or {"all": true}; "soft" makes them stale
 POST /v1/drain            drain and end
 GET  /debug/pprof/        profiles

@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
@@ -17,22 +19,123 @@ func (a *API) running() *registry.Registry {
 	return a.Registry()
 }
 
-// registryOverview shows the registry at one moment.
-func (a *API) registryOverview(w http.ResponseWriter, _ *http.Request) {
-	if g := a.running(); g != nil {
-		answer(w, http.StatusOK, g.Overview())
-		return
+// withRegistry runs f with the registry of this process, or answers 404.
+func (a *API) withRegistry(f func(http.ResponseWriter, *http.Request, *registry.Registry)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if g := a.running(); g != nil {
+			f(w, r, g)
+			return
+		}
+		refuse(w, http.StatusNotFound, "this process has no registry")
 	}
-	refuse(w, http.StatusNotFound, "this process has no registry")
 }
 
-// registryWatch streams the changes of the registry as server-sent events.
-func (a *API) registryWatch(w http.ResponseWriter, r *http.Request) {
-	if g := a.running(); g != nil {
+// registryPaths adds the paths of the registry.
+func (a *API) registryPaths(mux *http.ServeMux) {
+	mux.HandleFunc("GET /v1/registry", a.withRegistry(func(w http.ResponseWriter, _ *http.Request, g *registry.Registry) {
+		answer(w, http.StatusOK, g.Overview())
+	}))
+	mux.HandleFunc("GET /v1/registry/watch", a.withRegistry(func(w http.ResponseWriter, r *http.Request, g *registry.Registry) {
 		g.Watch(w, r)
+	}))
+	mux.HandleFunc("GET /v1/registry/apps", a.withRegistry(func(w http.ResponseWriter, _ *http.Request, g *registry.Registry) {
+		answer(w, http.StatusOK, g.Apps())
+	}))
+	mux.HandleFunc("GET /v1/registry/apps/{app}", a.withRegistry(registryApp))
+	mux.HandleFunc("GET /v1/registry/apps/{app}/{id}", a.withRegistry(registryInstance))
+	mux.HandleFunc("DELETE /v1/registry/apps/{app}/{id}", a.withRegistry(a.removeInstance))
+	mux.HandleFunc("POST /v1/registry/apps/{app}/{id}/status", a.withRegistry(a.setInstanceStatus))
+	mux.HandleFunc("DELETE /v1/registry/apps/{app}/{id}/status", a.withRegistry(a.clearInstanceStatus))
+	mux.HandleFunc("POST /v1/registry/apps/{app}/{id}/drain", a.withRegistry(a.drainInstance))
+	mux.HandleFunc("POST /v1/registry/apps/{app}/{id}/metadata", a.withRegistry(a.annotateInstance))
+}
+
+// registryApp lists the instances of an application.
+func registryApp(w http.ResponseWriter, r *http.Request, g *registry.Registry) {
+	v, ok := g.App(r.PathValue("app"))
+	if !ok {
+		refuse(w, http.StatusNotFound, "nothing is registered as "+r.PathValue("app"))
 		return
 	}
-	refuse(w, http.StatusNotFound, "this process has no registry")
+	answer(w, http.StatusOK, v)
+}
+
+// registryInstance shows a whole instance.
+func registryInstance(w http.ResponseWriter, r *http.Request, g *registry.Registry) {
+	v, err := g.Details(r.PathValue("app"), r.PathValue("id"))
+	if err != nil {
+		refuseInstance(w, r, err)
+		return
+	}
+	answer(w, http.StatusOK, v)
+}
+
+// setInstanceStatus overrides the status of an instance.
+func (a *API) setInstanceStatus(w http.ResponseWriter, r *http.Request, g *registry.Registry) {
+	var body struct {
+		Status string `json:"status"`
+	}
+	if !read(w, r, &body, `write {"status": "OUT_OF_SERVICE"}`) {
+		return
+	}
+	a.actOn(w, r, g, "set status", g.SetStatus(r.PathValue("app"), r.PathValue("id"), body.Status), slog.String("status", body.Status))
+}
+
+// clearInstanceStatus removes the override; ?status= is what the instance shows
+// until it reports another (default UP).
+func (a *API) clearInstanceStatus(w http.ResponseWriter, r *http.Request, g *registry.Registry) {
+	status := r.URL.Query().Get("status")
+	a.actOn(w, r, g, "clear status", g.ClearStatus(r.PathValue("app"), r.PathValue("id"), status))
+}
+
+// drainInstance takes an instance out of traffic; what it has under way it ends.
+func (a *API) drainInstance(w http.ResponseWriter, r *http.Request, g *registry.Registry) {
+	a.actOn(w, r, g, "drain", g.SetStatus(r.PathValue("app"), r.PathValue("id"), registry.OutOfService.String()))
+}
+
+// annotateInstance adds metadata.
+func (a *API) annotateInstance(w http.ResponseWriter, r *http.Request, g *registry.Registry) {
+	var meta map[string]string
+	if !read(w, r, &meta, `write {"zone": "a"}`) {
+		return
+	}
+	keys := slices.Sorted(maps.Keys(meta))
+	a.actOn(w, r, g, "add metadata", g.Annotate(r.PathValue("app"), r.PathValue("id"), meta), slog.Any("keys", keys))
+}
+
+// removeInstance ends a lease.
+func (a *API) removeInstance(w http.ResponseWriter, r *http.Request, g *registry.Registry) {
+	app, id := r.PathValue("app"), r.PathValue("id")
+	was, err := g.Details(app, id)
+	if err == nil {
+		err = g.Remove(app, id)
+	}
+	if err != nil {
+		refuseInstance(w, r, err)
+		return
+	}
+	a.acted(r, "remove", slog.String("service", app), slog.String("instance", id))
+	answer(w, http.StatusOK, was)
+}
+
+// actOn notes what was done to an instance and answers it as it is now.
+func (a *API) actOn(w http.ResponseWriter, r *http.Request, g *registry.Registry, action string, err error, more ...slog.Attr) {
+	app, id := r.PathValue("app"), r.PathValue("id")
+	if err != nil {
+		refuseInstance(w, r, err)
+		return
+	}
+	a.acted(r, action, append([]slog.Attr{slog.String("service", app), slog.String("instance", id)}, more...)...)
+	registryInstance(w, r, g)
+}
+
+// refuseInstance says why nothing was done to an instance.
+func refuseInstance(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, registry.ErrUnknown) {
+		refuse(w, http.StatusNotFound, r.PathValue("id")+" is not registered as an instance of "+r.PathValue("app"))
+		return
+	}
+	refuse(w, http.StatusBadRequest, err.Error())
 }
 
 // registryLine says in one line how the registry is, and whether its listings

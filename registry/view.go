@@ -71,18 +71,33 @@ func (g *Registry) Overview() Overview {
 	return o
 }
 
-// serviceView is one service of the plain view.
-type serviceView struct {
+// AppsView is every application at one moment.
+type AppsView struct {
+	Version uint64     `json:"version"`
+	Apps    []AppCount `json:"services"`
+}
+
+// AppCount is how many instances one application has.
+type AppCount struct {
 	Name  string `json:"name"`
 	Up    int    `json:"up"`
 	Total int    `json:"total"`
 }
 
-// instanceView is one instance of the plain view.
-type instanceView struct {
+// AppView is one application with its instances.
+type AppView struct {
+	Version   uint64         `json:"version"`
+	Name      string         `json:"name"`
+	Instances []InstanceView `json:"instances"`
+}
+
+// InstanceView is one instance of the plain view. The times and Why are not in
+// what the watch tells.
+type InstanceView struct {
 	ID       string            `json:"id"`
 	URL      string            `json:"url"`
 	Status   string            `json:"status"`
+	Override string            `json:"override,omitempty"` // the status that was set from outside
 	Zone     string            `json:"zone,omitempty"`
 	Meta     map[string]string `json:"metadata,omitempty"`
 	Renewed  *time.Time        `json:"last_renewal,omitempty"`
@@ -94,9 +109,12 @@ type instanceView struct {
 func (c *call) view(s []string) {
 	switch {
 	case len(s) == 1 && s[0] == "services":
-		c.methods(map[string]func(){http.MethodGet: func() { c.plain(c.g.services()) }})
+		c.methods(map[string]func(){http.MethodGet: func() { c.plain(c.g.Apps()) }})
 	case len(s) == 2 && s[0] == "services":
-		c.methods(map[string]func(){http.MethodGet: func() { c.service(strings.ToUpper(s[1])) }})
+		c.methods(map[string]func(){http.MethodGet: func() {
+			v, ok := c.g.App(s[1])
+			c.shown(v, ok)
+		}})
 	case len(s) == 1 && s[0] == "health":
 		c.methods(map[string]func(){http.MethodGet: func() { c.plain(c.g.Overview()) }})
 	case len(s) == 1 && s[0] == "watch":
@@ -116,14 +134,23 @@ func (c *call) plain(v any) {
 	c.write("application/json", append(b, '\n'), c.gzipped() && len(b) > worthPacking)
 }
 
-// services counts every service.
-func (g *Registry) services() any {
+// shown answers v as JSON, or 404.
+func (c *call) shown(v any, found bool) {
+	if !found {
+		c.empty(http.StatusNotFound)
+		return
+	}
+	c.plain(v)
+}
+
+// Apps lists every application with how many instances it has.
+func (g *Registry) Apps() AppsView {
 	g.mu.RLock()
 	version := g.version
 	g.mu.RUnlock()
-	list := []serviceView{}
+	list := []AppCount{}
 	for _, app := range g.whole().apps {
-		v := serviceView{Name: strings.ToLower(app.name), Total: len(app.members)}
+		v := AppCount{Name: strings.ToLower(app.name), Total: len(app.members)}
 		for _, rec := range app.members {
 			if rec.Status == Up {
 				v.Up++
@@ -131,34 +158,28 @@ func (g *Registry) services() any {
 		}
 		list = append(list, v)
 	}
-	return struct {
-		Version  uint64        `json:"version"`
-		Services []serviceView `json:"services"`
-	}{version, list}
+	return AppsView{version, list}
 }
 
-func (c *call) service(name string) {
-	c.g.mu.RLock()
-	app, version := c.g.apps[name], c.g.version
-	c.g.mu.RUnlock()
+// App lists the instances of an application, which may be written in any case;
+// false when there is none.
+func (g *Registry) App(name string) (AppView, bool) {
+	g.mu.RLock()
+	app, version := g.apps[strings.ToUpper(name)], g.version
+	g.mu.RUnlock()
 	if app == nil {
-		c.empty(http.StatusNotFound)
-		return
+		return AppView{}, false
 	}
-	list := make([]instanceView, 0, len(app.members))
+	list := make([]InstanceView, 0, len(app.members))
 	for _, rec := range app.members {
-		list = append(list, c.g.full(rec))
+		list = append(list, g.full(rec))
 	}
-	c.plain(struct {
-		Version   uint64         `json:"version"`
-		Name      string         `json:"name"`
-		Instances []instanceView `json:"instances"`
-	}{version, strings.ToLower(name), list})
+	return AppView{version, strings.ToLower(app.name), list}, true
 }
 
 // brief is an instance as the watch tells it.
-func brief(rec *record) instanceView {
-	v := instanceView{ID: rec.ID, URL: rec.url(false), Status: rec.Status.String(), Zone: rec.zone()}
+func brief(rec *record) InstanceView {
+	v := InstanceView{ID: rec.ID, URL: rec.url(false), Status: rec.Status.String(), Zone: rec.zone()}
 	if len(rec.Meta) > 0 {
 		v.Meta = metaMap(rec.Meta)
 	}
@@ -166,13 +187,14 @@ func brief(rec *record) instanceView {
 }
 
 // full adds the lease and why the instance gets traffic or not.
-func (g *Registry) full(rec *record) instanceView {
+func (g *Registry) full(rec *record) InstanceView {
 	v := brief(rec)
 	renewed := time.UnixMilli(rec.lease.wall.Load()).UTC()
 	deadline := g.env.Now().Add(rec.lease.deadline(g.doubled()) - g.env.Elapsed()).UTC()
 	v.Renewed, v.Deadline = &renewed, &deadline
 	switch {
 	case rec.Overridden != Unknown:
+		v.Override = rec.Overridden.String()
 		v.Why = "the status was set to " + rec.Overridden.String() + " from outside"
 	case rec.Status == Up:
 		v.Why = "it reports UP"

@@ -22,7 +22,7 @@ const (
 type event struct {
 	Service  string       `json:"service"`
 	Action   string       `json:"action"`
-	Instance instanceView `json:"instance"`
+	Instance InstanceView `json:"instance"`
 }
 
 // watch streams changes as server-sent events: first all, then each change.
