@@ -20,6 +20,8 @@ type BreakerConfig struct {
 	ErrorPercent, SlowPercent int
 	// Slow is the least time that counts as slow (default 1s); a service whose
 	// median over ten minutes is above a fifth of it gets five times that median.
+	// While fewer than 100 calls of these ten minutes are known, nothing is slow:
+	// it may be the service's nature.
 	Slow time.Duration
 	// Open is how long the breaker stays open first (default 2s). It doubles
 	// each time that a trial fails, to at most MaxOpen (default 8s, or Open
@@ -35,6 +37,9 @@ type BreakerConfig struct {
 	Jitter float64
 	// Look is the least time between two looks at the ratios (default 0).
 	Look time.Duration
+	// Changed is told of each change of state, after it; nil for nobody. It may
+	// be called by any caller of the breaker and should not wait.
+	Changed func(BreakerChange)
 	// Now is the clock (default time.Now), Float gives random numbers in [0, 1).
 	Now   func() time.Time
 	Float func() float64
@@ -103,6 +108,19 @@ func (s State) String() string {
 	return "unknown"
 }
 
+// BreakerChange is a change of state, and what caused it.
+type BreakerChange struct {
+	State State
+	// Why is "errors", "slow calls", "stalled", "time is up", "trial failed",
+	// "trial lost", "trials succeeded" or "operator".
+	Why string
+	// Window is the span that Counts are of, where a ratio was the cause.
+	Window time.Duration
+	Counts Counts
+	// Wait is how long it stays open.
+	Wait time.Duration
+}
+
 // Mode is what an operator asks of a breaker.
 type Mode uint32
 
@@ -113,6 +131,31 @@ const (
 	ForcedClosed             // every call passes, outcomes are counted
 	Observe                  // the same, and [BreakerStats.WouldOpen] counts
 )
+
+// String gives the word that operators write.
+func (m Mode) String() string {
+	switch m {
+	case Auto:
+		return "auto"
+	case ForcedOpen:
+		return "forced-open"
+	case ForcedClosed:
+		return "forced-closed"
+	case Observe:
+		return "observe"
+	}
+	return "unknown"
+}
+
+// ParseMode reads what [Mode.String] writes.
+func ParseMode(s string) (Mode, bool) {
+	for _, m := range [...]Mode{Auto, ForcedOpen, ForcedClosed, Observe} {
+		if m.String() == s {
+			return m, true
+		}
+	}
+	return Auto, false
+}
 
 // Breaker refuses calls to a service while most of them would fail. The ratios
 // are looked at whenever a call ended badly or slowly, so that a healthy service
@@ -142,11 +185,11 @@ type Breaker struct {
 // slowness learns what is slow for a service.
 type slowness struct {
 	times *Window      // ten minutes of them; nil when slow calls don't matter
-	bound atomic.Int64 // nanoseconds
+	bound atomic.Int64 // nanoseconds; 0: not known
 	next  atomic.Int64 // since born: when to look at times again
 }
 
-// slowSamples is how many calls tell what is usual: the first slow ones are not.
+// slowSamples is how many calls tell what is usual.
 const slowSamples = 100
 
 // NewBreaker makes a closed breaker.
@@ -160,7 +203,6 @@ func NewBreaker(cfg BreakerConfig) *Breaker { //nolint:gocritic // kept as a val
 	if cfg.SlowPercent > 0 {
 		b.slow.times = NewWindow(WindowConfig{Slot: time.Minute, Latency: true, Now: cfg.Now})
 	}
-	b.slow.bound.Store(int64(cfg.Slow))
 	return b
 }
 
@@ -174,8 +216,10 @@ type Permit struct {
 }
 
 // Allow asks for a call. When it says no, [Breaker.Wait] tells for how long.
-func (b *Breaker) Allow() (Permit, bool) {
-	now := b.cfg.Now()
+func (b *Breaker) Allow() (Permit, bool) { return b.AllowAt(b.cfg.Now()) }
+
+// AllowAt is Allow for a caller that knows the time.
+func (b *Breaker) AllowAt(now time.Time) (Permit, bool) {
 	turn := b.turns.Load() // before the state: a change between the two makes the permit an old one
 	switch Mode(b.mode.Load()) {
 	case ForcedOpen:
@@ -201,33 +245,62 @@ func (b *Breaker) refuse(now time.Time) (Permit, bool) {
 	return Permit{}, false
 }
 
+// Passes tells, without taking a permit, whether one would be given. It is for
+// callers that wait for something else before they ask.
+func (b *Breaker) Passes(now time.Time) bool {
+	switch Mode(b.mode.Load()) {
+	case ForcedOpen:
+		return false
+	case ForcedClosed, Observe:
+		return true
+	case Auto:
+	}
+	return State(b.state.Load()) == Closed || now.Sub(b.born) >= time.Duration(b.until.Load())
+}
+
 // try gives the permit of a trial, if there is one to give.
 func (b *Breaker) try(now time.Time) (Permit, bool) {
+	p, ok, change := b.trial(now)
+	b.tell(change)
+	if !ok {
+		return b.refuse(now)
+	}
+	return p, true
+}
+
+func (b *Breaker) trial(now time.Time) (p Permit, ok bool, change BreakerChange) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	since := now.Sub(b.born)
 	over := since >= time.Duration(b.until.Load())
 	switch State(b.state.Load()) {
 	case Closed: // in the meantime
-		return Permit{b: b, began: now, turn: b.turns.Load()}, true
+		return Permit{b: b, began: now, turn: b.turns.Load()}, true, change
 	case Open:
 		if !over {
-			return b.refuse(now)
+			return p, false, change
 		}
 		b.trials, b.successes, b.running = 0, 0, false
 		b.turn(HalfOpen, since+b.cfg.HalfOpen)
+		change = BreakerChange{State: HalfOpen, Why: "time is up"}
 	case HalfOpen:
-		if over { // the trial was lost
-			b.trip(since)
-			return b.refuse(now)
+		switch {
+		case over: // the trial was lost
+			return p, false, b.trip(since, BreakerChange{Why: "trial lost"})
+		case b.running:
+			return p, false, change
 		}
-	}
-	if b.running {
-		return b.refuse(now)
 	}
 	b.running = true
 	b.trials++
-	return Permit{b: b, began: now, turn: b.turns.Load(), trial: true}, true
+	return Permit{b: b, began: now, turn: b.turns.Load(), trial: true}, true, change
+}
+
+// tell passes a change on, if it is one. Nobody holds the lock.
+func (b *Breaker) tell(c BreakerChange) {
+	if c.Why != "" && b.cfg.Changed != nil {
+		b.cfg.Changed(c)
+	}
 }
 
 // turn changes the state; permits of before no longer count. The caller has the lock.
@@ -238,7 +311,7 @@ func (b *Breaker) turn(s State, until time.Duration) {
 }
 
 // trip opens the breaker; the next time will be longer. The caller has the lock.
-func (b *Breaker) trip(since time.Duration) {
+func (b *Breaker) trip(since time.Duration, c BreakerChange) BreakerChange {
 	d := b.open
 	if b.cfg.Jitter > 0 {
 		d += time.Duration(b.cfg.Jitter * (2*b.cfg.Float() - 1) * float64(d))
@@ -246,20 +319,29 @@ func (b *Breaker) trip(since time.Duration) {
 	b.open = min(2*b.open, b.cfg.MaxOpen)
 	b.opened++
 	b.turn(Open, since+d)
+	c.State, c.Wait = Open, d
+	return c
 }
 
 // Done gives the permit back and tells how the call ended.
 func (p *Permit) Done(o Outcome) {
+	if p.b != nil {
+		now := p.b.cfg.Now()
+		p.DoneAt(now, o, now.Sub(p.began))
+	}
+}
+
+// DoneAt is Done for a caller that knows the time, and how long the call took; a
+// negative took says that this tells nothing about the service.
+func (p *Permit) DoneAt(now time.Time, o Outcome, took time.Duration) {
 	b := p.b
 	if b == nil {
 		return
 	}
 	p.b = nil
-	now := b.cfg.Now()
-	took := now.Sub(p.began)
 	slow := b.slow.is(b, now, o, took)
 	if p.trial {
-		b.tried(p, o, slow, now)
+		b.tell(b.tried(p, o, slow, now, took))
 		return
 	}
 	if p.turn != b.turns.Load() {
@@ -276,43 +358,47 @@ func (p *Permit) Done(o Outcome) {
 
 // is tells whether a call was slow, and learns from it.
 func (s *slowness) is(b *Breaker, now time.Time, o Outcome, took time.Duration) bool {
-	if s.times == nil || o != Success {
+	if s.times == nil || o != Success || took < 0 {
 		return false
 	}
-	slow := int64(took) > s.bound.Load()
+	bound := s.bound.Load()
 	s.times.record(now, o, took, false)
 	since := int64(now.Sub(b.born))
 	if next := s.next.Load(); since >= next && s.next.CompareAndSwap(next, since+int64(time.Second)) {
-		if median, n := s.times.Quantile(0.5); n >= slowSamples {
+		median, n := s.times.Quantile(0.5)
+		if n >= slowSamples {
 			s.bound.Store(int64(max(b.cfg.Slow, 5*median)))
+		} else {
+			s.bound.Store(0)
 		}
 	}
-	return slow
+	return bound > 0 && int64(took) > bound
 }
 
 // tried is the end of a trial.
-func (b *Breaker) tried(p *Permit, o Outcome, slow bool, now time.Time) {
+func (b *Breaker) tried(p *Permit, o Outcome, slow bool, now time.Time, took time.Duration) (change BreakerChange) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if p.turn != b.turns.Load() {
-		return
+		return change
 	}
 	b.running = false
 	since := now.Sub(b.born)
-	b.long.record(now, o, now.Sub(p.began), slow)
+	b.long.record(now, o, took, slow)
 	switch {
 	case o.Bad() || slow:
-		b.trip(since)
-		return
+		return b.trip(since, BreakerChange{Why: "trial failed"})
 	case o == Success || o == BadRequest: // it answered
 		b.successes++
 	}
 	switch {
 	case b.successes >= b.cfg.Successes:
 		b.close()
+		return BreakerChange{State: Closed, Why: "trials succeeded"}
 	case b.trials >= b.cfg.Trials: // callers that leave tell as much as a failure
-		b.trip(since)
+		return b.trip(since, BreakerChange{Why: "trial lost"})
 	}
+	return change
 }
 
 // close makes a fresh start. The caller has the lock.
@@ -335,29 +421,60 @@ func (b *Breaker) look(now time.Time) {
 	if b.cfg.Look > 0 && !b.next.CompareAndSwap(next, int64(since+b.cfg.Look)) {
 		return
 	}
-	if !b.over(b.long, now) && (b.short == nil || !b.over(b.short, now)) {
-		return
+	change := b.over(b.long, now, b.cfg.Window)
+	if change.Why == "" && b.short != nil {
+		change = b.over(b.short, now, b.cfg.Short)
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch {
-	case State(b.state.Load()) != Closed:
-	case Mode(b.mode.Load()) == Auto:
-		b.trip(since)
-	case Mode(b.mode.Load()) == Observe:
-		b.would++
-		b.next.Store(int64(since + b.cfg.Open))
+	b.openFor(since, change)
+}
+
+// Stalled tells that calls are under way and none has come back for longer than
+// a call that is slow takes: it opens a closed breaker. It does nothing while
+// what is slow is not known.
+func (b *Breaker) Stalled(now time.Time, silence time.Duration) {
+	if bound := b.slow.bound.Load(); bound > 0 && int64(silence) > bound && int64(now.Sub(b.born)) >= b.next.Load() {
+		b.openFor(now.Sub(b.born), BreakerChange{Why: "stalled", Window: silence, Counts: b.long.countsAt(now)})
 	}
 }
 
-func (b *Breaker) over(w *Window, now time.Time) bool {
-	c := w.countsAt(now)
-	total := c.Total()
-	if total < uint64(max(b.cfg.Volume, 1)) {
-		return false
+// openFor opens a closed breaker because of c, if that is a cause.
+func (b *Breaker) openFor(since time.Duration, c BreakerChange) {
+	if c.Why == "" {
+		return
 	}
-	return b.cfg.ErrorPercent > 0 && c.ErrorPercent() >= b.cfg.ErrorPercent ||
-		b.cfg.SlowPercent > 0 && percent(c.Slow, total) >= b.cfg.SlowPercent
+	b.mu.Lock()
+	switch {
+	case State(b.state.Load()) != Closed:
+		c.Why = ""
+	case Mode(b.mode.Load()) == Auto:
+		c = b.trip(since, c)
+	case Mode(b.mode.Load()) == Observe:
+		b.would++
+		b.next.Store(int64(since + b.cfg.Open))
+		c.Why = ""
+	default:
+		c.Why = ""
+	}
+	b.mu.Unlock()
+	b.tell(c)
+}
+
+// over gives the cause why w opens the breaker; one without Why is none.
+func (b *Breaker) over(w *Window, now time.Time, span time.Duration) (c BreakerChange) {
+	n := w.countsAt(now)
+	total := n.Total()
+	switch {
+	case total < uint64(max(b.cfg.Volume, 1)):
+		return c
+	case b.cfg.ErrorPercent > 0 && n.ErrorPercent() >= b.cfg.ErrorPercent:
+		c.Why = "errors"
+	case b.cfg.SlowPercent > 0 && percent(n.Slow, total) >= b.cfg.SlowPercent:
+		c.Why = "slow calls"
+	default:
+		return c
+	}
+	c.Window, c.Counts = span, n
+	return c
 }
 
 // Wait is how long an open breaker will refuse calls, at least; 0 when it may
@@ -375,10 +492,15 @@ func (b *Breaker) Wait() time.Duration {
 // SetMode obeys an operator. Going back to Auto starts closed.
 func (b *Breaker) SetMode(m Mode) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	var c BreakerChange
 	if Mode(b.mode.Swap(uint32(m))) != m {
+		if State(b.state.Load()) != Closed {
+			c = BreakerChange{State: Closed, Why: "operator"}
+		}
 		b.close()
 	}
+	b.mu.Unlock()
+	b.tell(c)
 }
 
 // BreakerStats is what a breaker shows of itself.
@@ -388,7 +510,7 @@ type BreakerStats struct {
 	Counts Counts // of the long window
 	// Opened counts the times it opened, WouldOpen those that Observe held back.
 	Opened, WouldOpen uint64
-	// Slow is the time above which a call is slow now.
+	// Slow is the time above which a call is slow now; 0 while that is not known.
 	Slow time.Duration
 }
 

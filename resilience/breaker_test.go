@@ -81,8 +81,9 @@ func TestBreakerEdges(t *testing.T) {
 			times(19, b, h, Failure, 0)
 		}, false},
 		{"slow calls", BreakerConfig{}, func(b *Breaker, h *hand) { times(20, b, h, Success, 1100*time.Millisecond) }, false}, // 20 take 22 s
-		{"many slow calls", BreakerConfig{}, func(b *Breaker, h *hand) { together(20, b, h, 1100*time.Millisecond) }, true},
-		{"not when off", BreakerConfig{SlowPercent: -1}, func(b *Breaker, h *hand) { together(20, b, h, 1100*time.Millisecond) }, false},
+		{"many slow calls", BreakerConfig{}, func(b *Breaker, h *hand) { usual(b, h); together(20, b, h, 1100*time.Millisecond) }, true},
+		{"it may be its nature", BreakerConfig{}, func(b *Breaker, h *hand) { together(99, b, h, 1100*time.Millisecond) }, false},
+		{"not when off", BreakerConfig{SlowPercent: -1}, func(b *Breaker, h *hand) { usual(b, h); together(20, b, h, 1100*time.Millisecond) }, false},
 		{"callers' faults", BreakerConfig{}, func(b *Breaker, h *hand) { times(100, b, h, BadRequest, 0); times(100, b, h, Cancelled, 0) }, false},
 		{"rejections are errors", BreakerConfig{}, func(b *Breaker, h *hand) { times(20, b, h, Rejected, 0) }, true},
 		{"errors off", BreakerConfig{ErrorPercent: -1}, func(b *Breaker, h *hand) { times(200, b, h, Failure, 0) }, false},
@@ -96,6 +97,12 @@ func TestBreakerEdges(t *testing.T) {
 			t.Errorf("%s: open %v; %+v", c.name, got, b.Stats())
 		}
 	}
+}
+
+// usual lets the breaker learn that calls are quick, and forget them but for that.
+func usual(b *Breaker, h *hand) {
+	times(200, b, h, Success, 10*time.Millisecond)
+	h.pass(11 * time.Second)
 }
 
 func times(n int, b *Breaker, h *hand, o Outcome, took time.Duration) {

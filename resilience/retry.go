@@ -79,9 +79,12 @@ func NewBudget(cfg BudgetConfig) *Budget {
 }
 
 // Enter and Leave frame a call that was asked for.
-func (b *Budget) Enter() {
+func (b *Budget) Enter() { b.EnterAt(b.made.now()) }
+
+// EnterAt is Enter for a caller that knows the time.
+func (b *Budget) EnterAt(now time.Time) {
 	b.calls.Add(1)
-	b.made.Record(Success, 0)
+	b.made.RecordAt(now, Success, -1)
 }
 
 // Leave is the end of a call.

@@ -67,7 +67,8 @@ type WindowConfig struct {
 	Slot time.Duration
 	// Slots is how many of them are summed, the running one included (default 10).
 	Slots int
-	// Latency keeps durations too, for [Window.Quantile] (about 2 KB a slot).
+	// Latency keeps durations too, for [Window.Quantile] and [Window.Latency]:
+	// about 2 KB a slot, once it is written to.
 	Latency bool
 	// Now is the clock (default time.Now).
 	Now func() time.Time
@@ -79,6 +80,7 @@ type Window struct {
 	slot  time.Duration
 	now   func() time.Time
 	born  time.Time
+	times bool
 	mu    sync.Mutex // of whoever empties a slot
 	slots []slot     // one more than are summed, so that a late writer meets nobody
 }
@@ -102,13 +104,8 @@ func NewWindow(cfg WindowConfig) *Window {
 	if cfg.Slots <= 0 {
 		cfg.Slots = 10
 	}
-	w := &Window{slot: cfg.Slot, now: clock(cfg.Now), slots: make([]slot, cfg.Slots+1)}
+	w := &Window{slot: cfg.Slot, now: clock(cfg.Now), times: cfg.Latency, slots: make([]slot, cfg.Slots+1)}
 	w.born = w.now()
-	if cfg.Latency {
-		for i := range w.slots {
-			w.slots[i].latency = new(histogram)
-		}
-	}
 	return w
 }
 
@@ -127,6 +124,12 @@ func (w *Window) epochAt(now time.Time) int64 {
 // what fails fast must not look fast.
 func (w *Window) Record(o Outcome, took time.Duration) { w.record(w.now(), o, took, false) }
 
+// RecordAt is Record for a caller that knows the time. A negative took says that
+// there is no time worth keeping.
+func (w *Window) RecordAt(now time.Time, o Outcome, took time.Duration) {
+	w.record(now, o, took, false)
+}
+
 func (w *Window) record(now time.Time, o Outcome, took time.Duration, slow bool) {
 	if int(o) >= numOutcomes {
 		return
@@ -140,7 +143,7 @@ func (w *Window) record(now time.Time, o Outcome, took time.Duration, slow bool)
 	if slow {
 		s.slow.Add(1)
 	}
-	if s.latency != nil && o == Success {
+	if s.latency != nil && o == Success && took >= 0 {
 		s.latency.add(took)
 	}
 }
@@ -156,8 +159,11 @@ func (w *Window) turn(s *slot, epoch int64) bool {
 		s.counts[i].Store(0)
 	}
 	s.slow.Store(0)
-	if s.latency != nil {
+	switch {
+	case s.latency != nil:
 		s.latency.reset()
+	case w.times:
+		s.latency = new(histogram)
 	}
 	s.epoch.Store(epoch)
 	return true
@@ -216,14 +222,55 @@ func (w *Window) inside(s *slot, newest int64) bool {
 // at most 4 % off between 1 µs and 120 s. It is 0, and n too, when there were
 // none or the window keeps no latency; n is how many there were.
 func (w *Window) Quantile(q float64) (d time.Duration, n uint64) {
-	newest := w.epochAt(w.now())
 	var sum [histogramSize]uint64
+	n = w.sum(&sum)
+	return quantile(&sum, n, q), n
+}
+
+// sum adds the times of all slots that count.
+func (w *Window) sum(sum *[histogramSize]uint64) (n uint64) {
+	if !w.times {
+		return 0
+	}
+	newest := w.epochAt(w.now())
 	for i := range w.slots {
-		if s := &w.slots[i]; s.latency != nil && w.inside(s, newest) {
-			n += s.latency.addTo(&sum)
+		if s := &w.slots[i]; w.inside(s, newest) {
+			n += s.latency.addTo(sum)
 		}
 	}
-	return quantile(&sum, n, q), n
+	return n
+}
+
+// LatencyStats are the times of the successes in a window: the mean, and the
+// quantiles that Hystrix' boards show. Each is at most 4 % off.
+type LatencyStats struct {
+	Count                                        uint64
+	Mean                                         time.Duration
+	P0, P25, P50, P75, P90, P95, P99, P995, P100 time.Duration
+}
+
+// Latency sums the window's times.
+func (w *Window) Latency() LatencyStats {
+	var sum [histogramSize]uint64
+	l := LatencyStats{Count: w.sum(&sum)}
+	if l.Count == 0 {
+		return l
+	}
+	whole := 0.0
+	for i, c := range sum {
+		whole += float64(c) * float64(middle(i))
+	}
+	l.Mean = time.Duration(whole / float64(l.Count))
+	for _, q := range [...]struct {
+		q  float64
+		to *time.Duration
+	}{
+		{0, &l.P0}, {0.25, &l.P25}, {0.5, &l.P50}, {0.75, &l.P75}, {0.9, &l.P90},
+		{0.95, &l.P95}, {0.99, &l.P99}, {0.995, &l.P995}, {1, &l.P100},
+	} {
+		*q.to = quantile(&sum, l.Count, q.q)
+	}
+	return l
 }
 
 // Reset forgets everything.

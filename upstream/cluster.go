@@ -90,6 +90,7 @@ type Cluster struct {
 	filled chan struct{}
 	once   sync.Once
 
+	guard   *guard
 	learned atomic.Pointer[learned]
 	retired atomic.Bool
 	counters
@@ -129,6 +130,7 @@ func New(name string, cfg Config, env Env) (*Cluster, error) { //nolint:gocritic
 	}
 	c.h1cfg = http1.ClientConfig{Limits: c.cfg.Limits, Watch: c.env.Watch}
 	c.balancer = newBalancer(c.cfg.Balance, *c.cfg.SlowStart, c.env.Float, c.born)
+	c.guard = newGuard(c)
 	c.macKey = c.env.Secret("sticky " + name)
 	c.set.Store(&set{})
 	c.source = newSource(c)

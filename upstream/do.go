@@ -27,6 +27,25 @@ func (c *Cluster) Do(r *message.Request) (*message.Response, error) {
 	if x.Began.IsZero() {
 		x.Began = time.Now()
 	}
+	k := call{g: c.guard, x: x}
+	if err := k.enter(); err != nil {
+		x.Reason = err.Reason
+		return nil, err
+	}
+	defer k.leave()
+	resp, err := c.attempt(r)
+	if err != nil {
+		x.Reason, x.Cause = err.Reason, err.Cause
+		k.failed(err)
+		return nil, err
+	}
+	k.answered(r, resp)
+	return resp, nil
+}
+
+// attempt makes tries until one gives a response, or no other may follow.
+func (c *Cluster) attempt(r *message.Request) (*message.Response, *problem.Error) {
+	x := &r.X
 	s := c.set.Load()
 	avoid := c.triedBefore(s, x)
 	x.Service = c.name
@@ -46,7 +65,6 @@ func (c *Cluster) Do(r *message.Request) (*message.Response, error) {
 			return resp, nil
 		}
 		if x.Err() != nil || !used.again(c, err.retry, len(s.usable)) {
-			x.Reason, x.Cause = err.Reason, err.Cause
 			return nil, err.Error
 		}
 		avoid = ep

@@ -29,6 +29,8 @@ type Stats struct {
 	// SourceGood is when the endpoints were last known to be right; zero when
 	// they stand in the file, or were never found.
 	SourceGood time.Time
+	// Guard is what stands between the callers and the service.
+	Guard GuardStats
 }
 
 // EndpointStats is one endpoint at one moment.
@@ -59,6 +61,7 @@ func (c *Cluster) Stats() Stats {
 		Dead: c.dead.Load(), StaleFree: c.staleFree.Load(), StaleReplayed: c.staleReplay.Load(),
 		StalePost: c.stalePost.Load(), ExtraBytes: c.extraBytes.Load(), Failover: c.failover.Load(),
 		Overloaded: c.overloaded.Load(), NoEndpoint: c.noEndpoint.Load(), SourceErrors: c.sourceErrors.Load(),
+		Guard: c.guard.stats(),
 	}
 	if l := c.learned.Load(); l != nil {
 		s.LearnedIdle = l.limit(now)
