@@ -1,0 +1,217 @@
+package scan
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Rules are the limits of a scan beyond the grammar. The zero value of a number
+// means its default.
+type Rules struct {
+	// Depth is the most nesting of arrays and objects; 512.
+	Depth int
+	// Members is the most members of one object; 10,000.
+	Members int
+	// Number is the longest literal of a number in bytes; 512.
+	Number int
+	// Unique refuses duplicate names in every object, also where no mask enters.
+	Unique bool
+	// SkipBOM passes a leading byte order mark, and counts it, instead of refusing it.
+	SkipBOM bool
+}
+
+// RequestRules are the rules for what strangers send: depth 128, no duplicates
+// anywhere, no byte order mark.
+func RequestRules() Rules { return Rules{Depth: 128, Unique: true} }
+
+// ResponseRules are the rules for what services answer: depth 512, duplicates
+// refused where a mask enters, a byte order mark skipped.
+func ResponseRules() Rules { return Rules{SkipBOM: true} }
+
+// withDefaults fills in what is zero.
+func (r Rules) withDefaults() Rules {
+	if r.Depth <= 0 {
+		r.Depth = 512
+	}
+	if r.Members <= 0 {
+		r.Members = 10_000
+	}
+	if r.Number <= 0 {
+		r.Number = 512
+	}
+	return r
+}
+
+// Field is the small number that a Builder gives to each wanted node; 0 is the
+// root. The entries of a Tape carry it.
+type Field uint16
+
+// Root is the Field of the whole value.
+const Root Field = 0
+
+// MaxFields is the most nodes of one mask.
+const MaxFields = 1 << 16
+
+// node is a compiled node of a mask: what is wanted of a value that lies there.
+type node struct {
+	field Field
+	named bool           // its entry follows one of its name
+	names []string       // wanted members
+	kids  []*node        // their nodes, by the index of names
+	index map[string]int // the same, where there are many
+	rest  *node          // every other member; nil: not wanted
+	elems *node          // the elements of an array; nil: not wanted one by one
+}
+
+// enters tells whether the machine looks into objects here.
+func (n *node) enters() bool { return len(n.names) > 0 || n.rest != nil }
+
+// child is the node of the member, or nil. hint is its likely index.
+func (n *node) child(name []byte, hint int) *node {
+	if hint < len(n.names) && n.names[hint] == string(name) {
+		return n.kids[hint]
+	}
+	if n.index != nil {
+		if i, found := n.index[string(name)]; found {
+			return n.kids[i]
+		}
+		return n.rest
+	}
+	for i, want := range n.names {
+		if want == string(name) {
+			return n.kids[i]
+		}
+	}
+	return n.rest
+}
+
+// manyNames is from where on a map finds a member faster than a look at each.
+const manyNames = 8
+
+// Mask says which nodes of a value are wanted. It is immutable: any number of
+// scans may share it. A nil *Mask wants nothing, under the zero Rules.
+type Mask struct {
+	rules Rules
+	root  *node
+	size  int
+}
+
+// Fields is the number of its nodes: every Field of it is smaller.
+func (m *Mask) Fields() int { return m.size }
+
+// Builder collects the wanted nodes of a Mask. The zero Builder wants the root
+// only, as one span. Arrays need no node of their own: below an array, a node
+// stands for each element, at any depth of arrays.
+type Builder struct {
+	nodes []*node
+	err   error
+}
+
+// at gives the node of a Field.
+func (b *Builder) at(f Field) *node {
+	if len(b.nodes) == 0 {
+		b.nodes = append(b.nodes, &node{})
+	}
+	if int(f) >= len(b.nodes) {
+		b.err = fmt.Errorf("no node has the number %d", f)
+		return b.nodes[0]
+	}
+	return b.nodes[f]
+}
+
+// add makes a node.
+func (b *Builder) add() *node {
+	if len(b.nodes) >= MaxFields {
+		b.err = fmt.Errorf("more than %d nodes", MaxFields)
+		return b.nodes[len(b.nodes)-1]
+	}
+	n := &node{field: Field(len(b.nodes))}
+	b.nodes = append(b.nodes, n)
+	return n
+}
+
+// Member wants the member of that name (unescaped) below parent, and gives the
+// node's number: the same one when it was wanted already.
+func (b *Builder) Member(parent Field, name string) Field {
+	p := b.at(parent)
+	for i, have := range p.names {
+		if have == name {
+			return p.kids[i].field
+		}
+	}
+	n := b.add()
+	p.names = append(p.names, strings.Clone(name))
+	p.kids = append(p.kids, n)
+	return n.field
+}
+
+// Path wants the members along a dotted path from parent, and gives the number
+// of the last one. A last part * is Any, ** is All; for a name that holds a dot or
+// star use Member.
+func (b *Builder) Path(parent Field, path string) Field {
+	f := parent
+	parts := strings.Split(path, ".")
+	for i, part := range parts {
+		last := i == len(parts)-1
+		switch {
+		case part == "*" && last:
+			f = b.Any(f)
+		case part == "**" && last:
+			f = b.All(f)
+		case part == "" || part[0] == '*':
+			b.err = fmt.Errorf("path %q: part %d is empty or a star that is not the last part", path, i+1)
+			return parent
+		default:
+			f = b.Member(f, part)
+		}
+	}
+	return f
+}
+
+// Any wants every member below parent that has no node of its own: all get one
+// number, and an entry with the name (Tape.Name).
+func (b *Builder) Any(parent Field) Field {
+	p := b.at(parent)
+	if p.rest == nil {
+		p.rest = b.add()
+		p.rest.named = true
+	}
+	return p.rest.field
+}
+
+// All wants the whole subtree below parent, node by node: its members as Any
+// does, with the elements of arrays and what lies below each, under one number.
+func (b *Builder) All(parent Field) Field {
+	f := b.Any(parent)
+	n := b.at(f)
+	n.rest, n.elems = n, n
+	b.Each(parent)
+	return f
+}
+
+// Each wants an entry for every element where an array lies at f. Without it,
+// an array below which nothing is wanted is one span.
+func (b *Builder) Each(f Field) {
+	n := b.at(f)
+	n.elems = n
+}
+
+// Mask compiles what was collected. The Builder must not be used after it.
+func (b *Builder) Mask(rules Rules) (*Mask, error) {
+	root := b.at(Root)
+	if b.err != nil {
+		return nil, fmt.Errorf("mask: %w", b.err)
+	}
+	for _, n := range b.nodes {
+		if n.enters() {
+			n.elems = n
+		}
+		if len(n.names) > manyNames {
+			n.index = make(map[string]int, len(n.names))
+			for i, name := range n.names {
+				n.index[name] = i
+			}
+		}
+	}
+	return &Mask{rules: rules.withDefaults(), root: root, size: len(b.nodes)}, nil
+}
