@@ -103,7 +103,7 @@ func (g *Registry) evict() []*record {
 // expel removes one instance whose lease ended. Peers decide for themselves.
 func (g *Registry) expel(rec *record, now time.Duration) {
 	if o := g.overrides[rec.key()]; o != nil {
-		o.idle = max(now, 1)
+		o.idle, o.since = true, now
 	}
 	g.remove(rec)
 	g.totals.evicted.Add(1)
@@ -188,7 +188,7 @@ func (g *Registry) recount(now time.Duration) {
 // forget drops overrides whose instance is long gone.
 func (g *Registry) forget(now time.Duration) {
 	for k, o := range g.overrides {
-		if o.idle > 0 && now-o.idle > overrideLimit {
+		if o.idle && now-o.since > overrideLimit {
 			delete(g.overrides, k)
 		}
 	}

@@ -175,8 +175,9 @@ func (p *peer) waiting() int {
 	return len(p.queue)
 }
 
-// send sends batches until ctx ends.
+// send sends batches until ctx ends, and then what still waits.
 func (g *Registry) send(ctx context.Context, p *peer) {
+	defer g.sendRest(ctx, p)
 	for {
 		select {
 		case <-ctx.Done():
@@ -194,6 +195,22 @@ func (g *Registry) send(ctx context.Context, p *peer) {
 			if wait := g.deliver(ctx, p, items); wait > 0 && !pause(ctx, wait) {
 				return
 			}
+		}
+	}
+}
+
+// sendRest tells a peer that listens what it was not told yet: an end that was
+// asked for loses nothing.
+func (g *Registry) sendRest(ctx context.Context, p *peer) {
+	if !p.reached.Load() {
+		return
+	}
+	end, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer stop()
+	for {
+		items := p.take(g.env.Elapsed())
+		if len(items) == 0 || g.deliver(end, p, items) > 0 {
+			return
 		}
 	}
 }

@@ -145,7 +145,8 @@ type application struct {
 // override is a status that an operator set.
 type override struct {
 	status Status
-	idle   time.Duration // since when there is no instance; 0 when there is
+	idle   bool          // there is no instance
+	since  time.Duration // when it left, if idle
 }
 
 // change is one entry of the change log.
@@ -226,7 +227,7 @@ func (g *Registry) register(in *Instance, replication bool) error {
 		g.overrides[k] = &override{status: next.Overridden}
 	}
 	if o := g.overrides[k]; o != nil {
-		o.idle, next.Overridden = 0, o.status
+		o.idle, next.Overridden = false, o.status
 	}
 	next.Status = g.ruled(k, next.Status, old, replication)
 	if next.Status == Up && next.ServiceUp == 0 {

@@ -40,7 +40,7 @@ func run(t *testing.T, g *Registry) (stop func()) {
 
 func sample(app, id string) *Instance {
 	return &Instance{
-		ID: id, App: app, HostName: "h-" + id, IPAddr: "10.0.0.1", SID: "na", CountryID: 1, Status: Up, Port: Port{8080, true},
+		ID: id, App: app, HostName: "h-" + id, IPAddr: "10.0.0.1", SID: "na", CountryID: 1, Status: Up, Port: Port{8080, true}, SecurePort: Port{443, false},
 		DataCenter: DataCenter{plainCenter, "MyOwn", nil}, RenewalSecs: 30, DurationSecs: 90, VIP: strings.ToLower(app), Dirty: 1000,
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -49,6 +50,9 @@ func (g *Registry) openCopy(dir string) (*keeper, error) {
 		return nil, fmt.Errorf("make the registry's data folder: %w", err)
 	}
 	name := filepath.Join(dir, copyName)
+	g.mu.RLock()
+	known := maps.Clone(g.records)
+	g.mu.RUnlock()
 	if err := g.load(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("load the registry's copy: %w", err)
 	}
@@ -64,6 +68,9 @@ func (g *Registry) openCopy(dir string) (*keeper, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.altered = make(map[key]struct{})
+	for name := range known { // what came another way may not be in the file
+		g.altered[name] = struct{}{}
+	}
 	return k, nil
 }
 

@@ -150,7 +150,7 @@ func (g *gateway) start() error {
 
 // wait serves until a signal, the admin API or a successor ends it.
 func (g *gateway) wait() error {
-	upgrading, upgraded := false, make(chan int, 1)
+	upgrading, upgraded := false, make(chan *heir, 1)
 	for {
 		select {
 		case s := <-g.signals:
@@ -170,23 +170,22 @@ func (g *gateway) wait() error {
 			}
 		case <-g.drainNow:
 			return g.end(g.drainWait)
-		case pid := <-upgraded:
-			if upgrading = false; pid > 0 {
-				return g.makeWay(pid)
+		case h := <-upgraded:
+			if upgrading = false; h != nil {
+				return g.makeWay(h)
 			}
 		}
 	}
 }
 
-// tryUpgrade gives the process id of the successor that is ready, or 0.
-func (g *gateway) tryUpgrade(upgraded chan<- int) {
+// tryUpgrade gives the successor that is ready, or nil.
+func (g *gateway) tryUpgrade(upgraded chan<- *heir) {
 	g.env.Log.Info("upgrading")
-	pid, err := g.upgrade()
+	h, err := g.upgrade()
 	if err != nil {
 		g.env.Log.Error("the upgrade failed; this process goes on", "error", err)
-		pid = 0
 	}
-	upgraded <- pid
+	upgraded <- h
 }
 
 // drain makes the process not ready and lets no reload begin any more; one under
@@ -226,12 +225,12 @@ func (g *gateway) end(wait time.Duration) error {
 // makeWay stops accepting for a successor that is ready, and ends when the last
 // connection has: exchanges at once, tunnels and streams when they do. SIGTERM
 // shortens that to drainLimit.
-func (g *gateway) makeWay(pid int) error {
-	go reap(pid)
-	tellSystemd(g.env.Log, fmt.Sprintf("MAINPID=%d", pid))
-	g.env.Log.Info("upgraded; draining", "successor", pid)
+func (g *gateway) makeWay(h *heir) error {
+	go reap(h.pid)
+	tellSystemd(g.env.Log, fmt.Sprintf("MAINPID=%d", h.pid))
+	g.env.Log.Info("upgraded; draining", "successor", h.pid)
 	g.drain()
-	g.registrar.close()
+	g.bequeath(h)
 	g.desk.close()
 	ctx, stop := context.WithTimeout(context.Background(), edge.DefaultLinger)
 	defer stop()
@@ -251,6 +250,6 @@ func (g *gateway) makeWay(pid int) error {
 	if err := g.server.Drain(ctx); err != nil {
 		return err
 	}
-	g.env.Log.Info("drained", "successor", pid)
+	g.env.Log.Info("drained", "successor", h.pid)
 	return nil
 }

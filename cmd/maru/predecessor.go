@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -21,6 +21,12 @@ import (
 // for the word "ready". Until then both hold the same sockets and only the old
 // one accepts; afterwards only the new one does. The sockets are handed over
 // and never bound again: what waits in their queues would be lost.
+//
+// A registry has state besides. The successor asks for it with the word
+// "registry" as soon as it can, so that its services have endpoints, and does
+// not serve it: once it said "ready" the old process stops serving the
+// registry, sends what changed since, and only then the new one begins. Who
+// comes in between waits in the socket's queue.
 
 // handover is what the old process tells the new one.
 type handover struct {
@@ -29,6 +35,17 @@ type handover struct {
 	Key []byte `json:"key"`
 	// Tickets are the keys of TLS session tickets.
 	Tickets json.RawMessage `json:"tickets,omitempty"`
+	// Registry tells that there is one to ask for.
+	Registry bool `json:"registry,omitempty"`
+}
+
+// heir is a successor that is ready.
+type heir struct {
+	pid     int
+	control *os.File
+	// asked tells that it wants the registry, version what it has of it.
+	asked   bool
+	version uint64
 }
 
 // handoverVar tells a process that it has a predecessor; descriptor 3 is its
@@ -37,18 +54,21 @@ const (
 	handoverVar = "MARU_HANDOVER"
 	controlFD   = 3
 	upgradeTime = 30 * time.Second
-	readyWord   = "ready\n"
+	// registryTime bounds handing over the last changes of the registry.
+	registryTime = 10 * time.Second
+	readyWord    = "ready\n"
+	registryWord = "registry\n"
 )
 
 // upgrade starts a successor and waits until it is ready. On an error the
 // successor is gone and nothing has changed.
-func (g *gateway) upgrade() (pid int, err error) {
+func (g *gateway) upgrade() (*heir, error) {
 	if os.Getpid() == 1 {
-		return 0, errors.New("process 1 of a container can't be replaced from inside: roll the deployment")
+		return nil, errors.New("process 1 of a container can't be replaced from inside: roll the deployment")
 	}
 	path, err := successor()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	sockets, err := g.sockets()
 	defer func() {
@@ -57,24 +77,29 @@ func (g *gateway) upgrade() (pid int, err error) {
 		}
 	}()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
 	if err != nil {
-		return 0, fmt.Errorf("make the control socket: %w", err)
+		return nil, fmt.Errorf("make the control socket: %w", err)
 	}
-	control := os.NewFile(uintptr(pair[0]), "control socket")
-	defer func() { _ = control.Close() }()
-	pid, err = launch(path, pair[1], sockets)
+	h := &heir{control: os.NewFile(uintptr(pair[0]), "control socket")}
+	h.pid, err = launch(path, pair[1], sockets)
 	_ = syscall.Close(pair[1])
+	if err == nil {
+		err = errors.Join(h.control.SetDeadline(time.Now().Add(upgradeTime)), g.introduce(h.control, sockets))
+		if err == nil {
+			err = g.awaitReady(h)
+		}
+		if err != nil {
+			kill(h.pid)
+		}
+	}
 	if err != nil {
-		return 0, err
+		_ = h.control.Close()
+		return nil, err
 	}
-	if err := g.introduce(control, sockets); err != nil {
-		kill(pid)
-		return 0, err
-	}
-	return pid, awaitReady(pid, control)
+	return h, nil
 }
 
 // sockets duplicates all listening sockets, those of the admin API and of the
@@ -116,7 +141,7 @@ func launch(path string, control int, sockets []edge.Socket) (pid int, err error
 
 // introduce tells the successor what it got.
 func (g *gateway) introduce(control *os.File, sockets []edge.Socket) error {
-	h := handover{Key: g.env.Key}
+	h := handover{Key: g.env.Key, Registry: g.registrar.running() != nil}
 	var err error
 	if h.Tickets, err = g.env.Tickets.Export(); err != nil {
 		return fmt.Errorf("hand over the TLS sessions: %w", err)
@@ -148,32 +173,44 @@ func successor() (string, error) {
 	return path, nil
 }
 
-// awaitReady waits for the successor's word; a successor that fails or is too
-// slow is killed.
-func awaitReady(pid int, control *os.File) error {
-	said := make(chan error, 1)
-	go func() {
-		word := make([]byte, len(readyWord))
-		_, err := io.ReadFull(control, word)
-		if err == nil && string(word) != readyWord {
-			err = fmt.Errorf("it said %q", word)
-		}
-		said <- err
-	}()
-	timer := time.NewTimer(upgradeTime)
-	defer timer.Stop()
-	var err error
-	select {
-	case err = <-said:
-		if err == nil {
+// awaitReady waits for the successor's word, and hands the registry over as it
+// is now when it is asked for it. A successor that is too slow has failed.
+func (g *gateway) awaitReady(h *heir) error {
+	words := bufio.NewReader(h.control)
+	for {
+		word, err := words.ReadString('\n')
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return fmt.Errorf("the successor was not ready after %s", upgradeTime)
+		case err != nil:
+			return fmt.Errorf("the successor ended before it was ready: %w", err)
+		case word == readyWord:
 			return nil
+		case word != registryWord:
+			return fmt.Errorf("the successor said %q", word)
 		}
-		err = fmt.Errorf("the successor ended before it was ready: %w", err)
-	case <-timer.C:
-		err = fmt.Errorf("the successor was not ready after %s", upgradeTime)
+		h.asked = true
+		if h.version, err = g.registrar.registry.Export(h.control, 0); err != nil {
+			return err
+		}
 	}
-	kill(pid)
-	return err
+}
+
+// bequeath ends the registry and hands over what changed since the successor
+// asked for it.
+func (g *gateway) bequeath(h *heir) {
+	defer func() { _ = h.control.Close() }()
+	g.registrar.close()
+	if !h.asked {
+		return
+	}
+	err := h.control.SetDeadline(time.Now().Add(registryTime))
+	if err == nil {
+		_, err = g.registrar.registry.Export(h.control, h.version)
+	}
+	if err != nil {
+		g.env.Log.Error("the last changes of the registry are not handed over; clients register again", "error", err)
+	}
 }
 
 func kill(pid int) {

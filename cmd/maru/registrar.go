@@ -23,6 +23,9 @@ type registrar struct {
 	cfg    *registry.Config // what runs; nil means nothing
 	ln     net.Listener
 	alive  atomic.Bool
+	// expecting tells that a predecessor still serves and hands its registry over
+	// later: nothing is begun until then.
+	expecting bool
 	// endServe and endRun end what is alive, and wait for it.
 	endServe, endRun func()
 }
@@ -66,17 +69,40 @@ func (r *registrar) follow(cfg *registry.Config) error {
 		r.endRun()
 	}
 	r.registry.Configure(*cfg)
+	r.cfg = cfg
+	r.alive.Store(true)
+	if r.expecting {
+		if r.ln != nil && r.ln != ln {
+			_ = r.ln.Close() // nobody serves on it yet
+		}
+		r.ln = ln
+		return nil
+	}
 	r.endRun = r.begin("the registry stopped", r.registry.Run)
 	if ln != r.ln {
 		if r.endServe != nil {
 			r.endServe()
 		}
 		r.ln = ln
-		r.endServe = r.begin("the registry's listener stopped", func(ctx context.Context) error { return r.registry.Serve(ctx, ln) })
+		r.serve()
 	}
-	r.cfg = cfg
-	r.alive.Store(true)
 	return nil
+}
+
+// serve answers on the listener.
+func (r *registrar) serve() {
+	ln := r.ln
+	r.endServe = r.begin("the registry's listener stopped", func(ctx context.Context) error { return r.registry.Serve(ctx, ln) })
+}
+
+// takeOver begins what follow put off, with what the predecessor handed over.
+func (r *registrar) takeOver() {
+	r.expecting = false
+	if r.cfg == nil {
+		return
+	}
+	r.endRun = r.begin("the registry stopped", r.registry.Run)
+	r.serve()
 }
 
 // begin runs what is alive and gives what ends it.
@@ -107,7 +133,11 @@ func (r *registrar) close() {
 		return
 	}
 	r.alive.Store(false)
-	r.endServe()
-	r.endRun()
+	if r.expecting {
+		_ = r.ln.Close() // nobody serves on it yet
+	} else {
+		r.endServe()
+		r.endRun()
+	}
 	r.cfg, r.ln, r.endServe, r.endRun = nil, nil, nil, nil
 }

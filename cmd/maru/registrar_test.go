@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -119,5 +123,149 @@ func TestServeFollowsItsRegistry(t *testing.T) {
 	again.until("the change is live", func() bool { return again.live().Version == 2 })
 	if status := tell(t, "PUT", eureka+"/a1", ""); status != http.StatusOK {
 		t.Errorf("a renewal after a change of the settings: %d", status)
+	}
+}
+
+// clientOf is what a client of a registry does, at one address or several.
+type clientOf struct {
+	t    *testing.T
+	http http.Client
+	at   []string // addresses; the first that answers is used
+}
+
+// do makes one request and gives the status and the body; 0 when nobody answers.
+// As other clients do it tries again when a connection is closed that it kept.
+func (c *clientOf) do(method, path, body string) (status int, text string) {
+	for _, at := range slices.Concat(c.at, c.at) {
+		req, err := http.NewRequestWithContext(context.WithoutCancel(c.t.Context()), method, "http://"+at+path, strings.NewReader(body))
+		if err != nil {
+			c.t.Error(err)
+			return 0, ""
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Accept", "application/json")
+		res, err := c.http.Do(req)
+		if err != nil {
+			continue
+		}
+		out, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err == nil {
+			return res.StatusCode, string(out)
+		}
+	}
+	return 0, ""
+}
+
+// statuses is what the registry says of the instances of auction: "a1:UP a2:UP",
+// by id.
+func (c *clientOf) statuses() string {
+	var answer struct {
+		Application struct {
+			Instance []struct {
+				ID     string `json:"instanceId"`
+				Status string `json:"status"`
+			} `json:"instance"`
+		} `json:"application"`
+	}
+	if status, body := c.do("GET", "/eureka/apps/AUCTION", ""); status != http.StatusOK || json.Unmarshal([]byte(body), &answer) != nil {
+		return fmt.Sprint(status)
+	}
+	var list []string
+	for _, in := range answer.Application.Instance {
+		list = append(list, in.ID+":"+in.Status)
+	}
+	slices.Sort(list)
+	return strings.Join(list, " ")
+}
+
+// An upgrade hands the registry over, with a copy on disk and without: no lease is
+// lost, no renewal answered 404, and what comes in between is not lost either.
+func TestUpgradeKeepsTheRegistry(t *testing.T) {
+	t.Parallel()
+	for name, settings := range map[string]string{"memory": "", "disk": fmt.Sprintf(", data: %q", t.TempDir())} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			upgradeWithRegistry(t, settings)
+		})
+	}
+}
+
+func upgradeWithRegistry(t *testing.T, settings string) {
+	t.Helper()
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "sold") }))
+	defer backend.Close()
+	address := strings.TrimPrefix(backend.URL, "http://")
+	p := newProcess(t)
+	at := freeAddress(t)
+	p.write(fmt.Sprintf("registry: {address: %q%s}\nlisten: {public: {address: %q}}\nservices: {auction: {registry: auction}}\n"+
+		"routes:\n  - {match: '/{rest...}', to: auction}\n", at, settings, p.front), false)
+	p.start("--no-watch")
+	c := &clientOf{t: t, at: []string{at}}
+	const path = "/eureka/apps/AUCTION"
+	for _, id := range []string{"a1", "drained", "left"} {
+		if status, _ := c.do("POST", path, registration(id, address)); status != http.StatusNoContent {
+			t.Fatalf("register: %d", status)
+		}
+	}
+	c.do("PUT", path+"/drained/status?value=OUT_OF_SERVICE", "")
+	c.do("DELETE", path+"/left", "")
+	var before struct{ Version uint64 }
+	_, body := c.do("GET", "/registry/v1/services/auction", "")
+	if err := json.Unmarshal([]byte(body), &before); err != nil {
+		t.Fatal(err)
+	}
+
+	stop, ended := make(chan struct{}), make(chan []string)
+	go func() { // renews and registers all the time
+		renewing := &clientOf{t: t, at: []string{at}}
+		ids := []string{"a1"}
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				ended <- ids
+				return
+			case <-time.After(2 * time.Millisecond):
+			}
+			if status, _ := renewing.do("PUT", path+"/"+ids[n%len(ids)], ""); status != http.StatusOK {
+				t.Errorf("the renewal of %s is answered %d", ids[n%len(ids)], status)
+			}
+			if n%10 == 0 {
+				id := fmt.Sprint("b", n)
+				if status, _ := renewing.do("POST", path, registration(id, address)); status != http.StatusNoContent {
+					t.Errorf("the registration of %s is answered %d", id, status)
+				}
+				ids = append(ids, id)
+			}
+		}
+	}()
+	old := p.pid()
+	p.signal(syscall.SIGUSR2)
+	p.until("the successor serves", func() bool { return p.pid() != old && p.pid() > 0 })
+	if code := p.exit(); code != 0 {
+		t.Errorf("the old process ended with %d", code)
+	}
+	time.Sleep(50 * time.Millisecond)
+	close(stop)
+	want := []string{"drained:OUT_OF_SERVICE"}
+	for _, id := range <-ended {
+		want = append(want, id+":UP")
+	}
+	slices.Sort(want)
+	if got := c.statuses(); got != strings.Join(want, " ") {
+		t.Errorf("after the upgrade there are %s, not %s", got, want)
+	}
+	if _, delta := c.do("GET", "/eureka/apps/delta", ""); !strings.Contains(delta, `"actionType":"DELETED"`) || !strings.Contains(delta, fmt.Sprintf("UP_%d_", len(want)-1)) {
+		t.Errorf("the delta of the successor: %s", delta)
+	}
+	var after struct{ Version uint64 }
+	if _, body := c.do("GET", "/registry/v1/services/auction", ""); json.Unmarshal([]byte(body), &after) != nil || after.Version != before.Version+uint64(len(want)-2) {
+		t.Errorf("the version was %d and is %d after %d registrations", before.Version, after.Version, len(want)-2)
+	}
+	if status, _ := p.get("/"); status != http.StatusOK {
+		t.Errorf("the successor's gateway answers %d", status)
+	}
+	if strings.Contains(p.log.String(), "register again") {
+		t.Errorf("something was not handed over:\n%s", p.log.String())
 	}
 }

@@ -19,6 +19,9 @@ type legacy struct {
 	key     []byte
 	tickets []byte
 	control *os.File
+	words   *bufio.Reader // what the predecessor says over it
+	// registry tells that there is one to ask for.
+	registry bool
 }
 
 // inherit reads what a predecessor hands over; nil when there is none.
@@ -29,7 +32,8 @@ func inherit() (*legacy, error) {
 	_ = os.Unsetenv(handoverVar)
 	syscall.CloseOnExec(controlFD)
 	l := &legacy{control: os.NewFile(controlFD, "control socket")}
-	line, err := bufio.NewReader(l.control).ReadBytes('\n')
+	l.words = bufio.NewReaderSize(l.control, 64<<10)
+	line, err := l.words.ReadBytes('\n')
 	if err != nil {
 		return nil, fmt.Errorf("listen to the predecessor: %w", err)
 	}
@@ -40,7 +44,7 @@ func inherit() (*legacy, error) {
 	for _, s := range h.Sockets {
 		syscall.CloseOnExec(s.FD)
 	}
-	l.key, l.tickets = h.Key, h.Tickets
+	l.key, l.tickets, l.registry = h.Key, h.Tickets, h.Registry
 	l.sockets = edge.Inherited{
 		Sockets: h.Sockets,
 		Open: func(network, address string) (net.Listener, error) {
@@ -71,7 +75,14 @@ func (g *gateway) takeOver() error {
 	g.server.Listen, g.server.ListenPacket = l.sockets.Listen, l.sockets.ListenPacket
 	g.desk.listen = l.sockets.Listen
 	g.registrar.listen = l.sockets.Listen
-	return nil
+	if !l.registry {
+		return nil
+	}
+	g.registrar.expecting = true
+	if _, err := l.control.WriteString(registryWord); err != nil {
+		return fmt.Errorf("ask for the registry: %w", err)
+	}
+	return g.registrar.registry.Import(l.words)
 }
 
 // sayReady tells the predecessor that it may stop accepting: once this process
@@ -88,5 +99,23 @@ func (g *gateway) sayReady() error {
 	if _, err := g.legacy.control.WriteString(readyWord); err != nil {
 		return fmt.Errorf("tell the predecessor: %w", err)
 	}
+	if g.registrar.expecting {
+		g.inheritRegistry()
+	}
 	return nil
+}
+
+// inheritRegistry begins to serve the registry, once the predecessor ended its
+// own and told what changed since.
+func (g *gateway) inheritRegistry() {
+	err := g.legacy.control.SetReadDeadline(time.Now().Add(registryTime))
+	if err == nil {
+		err = g.registrar.registry.Import(g.legacy.words)
+	}
+	if err != nil {
+		g.env.Log.Error("the last changes of the registry did not arrive; clients register again", "error", err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.registrar.takeOver()
 }
