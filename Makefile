@@ -13,7 +13,7 @@ NEEDS   := openssl:openssl curl:curl
 FUZZTIME ?= 30s
 SOAKTIME ?= 60s
 
-.PHONY: help build install test race lint generate generated conformance bench soak fuzz needs tools clean
+.PHONY: help build install test race lint generate generated conformance bench chaos soak fuzz needs tools clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +49,9 @@ conformance: ## run the foreign suites: modules of their own, so that the binary
 
 bench: build ## measure maru beside nginx, HAProxy and Caddy; writes docs/benchmarks.md
 	$(GO) run ./bench
+
+chaos: build ## break services behind maru, HAProxy and nginx, side by side; writes docs/chaos.md
+	$(GO) run ./bench/chaos -maru ./maru
 
 soak: ## run the long tests: reloads, endpoint changes and an upgrade under load
 	MARU_SOAK=$(SOAKTIME) $(GO) test -count 1 -timeout 60m -run Soak ./...
