@@ -40,10 +40,12 @@ type serviceRow struct {
 	// Filled tells whether the endpoints were ever known.
 	Filled bool `json:"filled"`
 	// Up and Down count endpoints by state.
-	Up       int    `json:"up"`
-	Down     int    `json:"down"`
-	InFlight int    `json:"in_flight"`
-	At       string `json:"at,omitempty"`
+	Up       int `json:"up"`
+	Down     int `json:"down"`
+	InFlight int `json:"in_flight"`
+	// Panic tells that too few endpoints are usable, so that ejections are ignored.
+	Panic bool   `json:"panic,omitempty"`
+	At    string `json:"at,omitempty"`
 
 	Stale         *staleRow  `json:"stale_connections,omitempty"`
 	LearnedIdleMS float64    `json:"learned_idle_ms,omitempty"`
@@ -75,6 +77,8 @@ type endpointRow struct {
 	Meta        map[string]string `json:"meta,omitempty"`
 	State       string            `json:"state"`
 	Why         string            `json:"why,omitempty"`
+	Ejected     *ejectedRow       `json:"ejected,omitempty"`
+	Check       *checkRow         `json:"check,omitempty"`
 	InFlight    int               `json:"in_flight"`
 	EWMAms      float64           `json:"ewma_ms"`
 	Success     float64           `json:"success"`
@@ -85,6 +89,23 @@ type endpointRow struct {
 	Errors      uint64            `json:"errors"`
 	LastError   string            `json:"last_error,omitempty"`
 	LastErrorAt *time.Time        `json:"last_error_at,omitempty"`
+}
+
+// ejectedRow is why an endpoint is out for a time, with the numbers that led
+// there. Times counts ejections in a row.
+type ejectedRow struct {
+	Kind   string    `json:"kind"`
+	Detail string    `json:"detail"`
+	At     time.Time `json:"at"`
+	Until  time.Time `json:"until"`
+	Times  int       `json:"times"`
+}
+
+// checkRow is what active checks say of an endpoint.
+type checkRow struct {
+	State     string     `json:"state"`
+	LastError string     `json:"last_error,omitempty"`
+	At        *time.Time `json:"at,omitempty"`
 }
 
 // services lists the services without their endpoints.
@@ -114,7 +135,7 @@ func (a *API) service(w http.ResponseWriter, r *http.Request) {
 
 func (a *API) serviceRow(s *upstream.Stats) serviceRow {
 	row := serviceRow{
-		Name: s.Name, Filled: s.Filled, Overloaded: s.Overloaded, NoEndpoint: s.NoEndpoint,
+		Name: s.Name, Filled: s.Filled, Panic: s.Panic, Overloaded: s.Overloaded, NoEndpoint: s.NoEndpoint,
 		LearnedIdleMS: milliseconds(s.LearnedIdle), SourceError: s.SourceError, SourceErrorAt: known(s.SourceErrorAt),
 	}
 	if s.SourceError != "" && !s.SourceGood.IsZero() {
@@ -134,12 +155,23 @@ func (a *API) serviceRow(s *upstream.Stats) serviceRow {
 			row.Down++
 		}
 		row.InFlight += e.InFlight
-		row.Endpoints = append(row.Endpoints, endpointRow{
-			Name: e.Name, URL: e.URL, Zone: e.Zone, Weight: e.Weight, Meta: e.Meta, State: e.State.String(), Why: e.Why,
-			InFlight: e.InFlight, EWMAms: milliseconds(e.Latency), Success: e.Success,
-			Connections: e.Conns, Idle: e.Idle, Waiting: e.Waiting, Requests: e.Requests, Errors: e.Errors,
-			LastError: e.LastError, LastErrorAt: known(e.LastErrorAt),
-		})
+		row.Endpoints = append(row.Endpoints, rowOf(e))
+	}
+	return row
+}
+
+func rowOf(e *upstream.EndpointStats) endpointRow {
+	row := endpointRow{
+		Name: e.Name, URL: e.URL, Zone: e.Zone, Weight: e.Weight, Meta: e.Meta, State: e.State.String(), Why: e.Why,
+		InFlight: e.InFlight, EWMAms: milliseconds(e.Latency), Success: e.Success,
+		Connections: e.Conns, Idle: e.Idle, Waiting: e.Waiting, Requests: e.Requests, Errors: e.Errors,
+		LastError: e.LastError, LastErrorAt: known(e.LastErrorAt),
+	}
+	if x := e.Ejected; x != nil {
+		row.Ejected = &ejectedRow{x.Kind.String(), x.Detail, x.At, x.Until, x.Times}
+	}
+	if e.Check.State != "" {
+		row.Check = &checkRow{e.Check.State, e.Check.LastError, known(e.Check.At)}
 	}
 	return row
 }

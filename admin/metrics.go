@@ -45,6 +45,7 @@ func (a *API) families() []*dto.MetricFamily {
 		stats := rt.Services()
 		e.services(stats)
 		e.endpoints(stats)
+		e.health(stats)
 		e.caches(rt.Kept())
 	}
 	if g := a.running(); g != nil {
@@ -172,6 +173,29 @@ func (e *exposition) caches(kept map[string]any) {
 	e.gauge("maru_cache_entries", "Responses in the caches.").add(float64(sum.Entries))
 	e.gauge("maru_cache_bytes", "Memory that they take.").add(float64(sum.Bytes))
 	e.gauge("maru_cache_limit_bytes", "Memory that they may take.").add(float64(sum.Limit))
+}
+
+// health is what was found out about the endpoints of each service.
+func (e *exposition) health(stats []upstream.Stats) {
+	ejections := e.counter("maru_endpoint_ejections_total", "Endpoints ejected, failed trials included, by kind.", "service", "kind")
+	ejected := e.gauge("maru_endpoint_ejected", "Endpoints that are ejected.", "service")
+	panicking := e.gauge("maru_endpoint_panic", "1 while too few endpoints are usable, so that ejections are ignored.", "service")
+	for i := range stats {
+		s := &stats[i]
+		out := 0
+		for k := range s.Endpoints {
+			if s.Endpoints[k].State == upstream.Ejected {
+				out++
+			}
+		}
+		for kind, n := range s.Ejections {
+			if n > 0 {
+				ejections.add(float64(n), s.Name, upstream.EjectionKind(kind).String()) //nolint:gosec // there are few kinds
+			}
+		}
+		ejected.add(float64(out), s.Name)
+		panicking.add(one(s.Panic), s.Name)
+	}
 }
 
 // endpoints is the live state of every endpoint.

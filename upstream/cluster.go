@@ -4,7 +4,8 @@
 //
 // The flow: [New] checks a [Config] and makes a [Cluster] that is usable at
 // once when its endpoints are in the file; [Cluster.Run] runs the sources that
-// find others (DNS, a file, a registry) and closes connections that lie idle too long.
+// find others (DNS, a file, a registry), watches how the endpoints do (see
+// health.go) and closes connections that lie idle too long.
 // [Cluster.Do] is the way of a request: the current endpoint set is loaded (one
 // atomic pointer), a picker chooses, the endpoint's pool gives a connection or
 // dials one, http1 (or HTTP/2) makes the exchange, and the outcome feeds the
@@ -93,6 +94,7 @@ type Cluster struct {
 	guard   *guard
 	learned atomic.Pointer[learned]
 	retired atomic.Bool
+	health  clusterHealth
 	counters
 }
 
@@ -202,15 +204,20 @@ func (c *Cluster) Run(ctx context.Context) error {
 	if c.source != nil {
 		wait.Go(func() { c.runSource(ctx) })
 	}
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTimer(lookIdle)
 	defer tick.Stop()
-	for {
+	for swept := c.env.Now(); ; {
 		select {
 		case <-ctx.Done():
 			c.CloseIdle()
 			return nil
 		case <-tick.C:
-			c.sweep(c.env.Now())
+		}
+		now := c.env.Now()
+		tick.Reset(c.look(now))
+		if now.Sub(swept) >= time.Second {
+			c.sweep(now)
+			swept = now
 		}
 	}
 }
@@ -355,22 +362,11 @@ func (c *Cluster) newEndpoint(t target, late bool) *Endpoint {
 
 func (c *Cluster) remove(e *Endpoint) {
 	e.state.Store(uint32(Gone))
+	e.usable.Store(false)
 	c.closeIdle(e)
 	if e.h2 != nil {
 		e.h2.retireAll()
 	}
-}
-
-// setState takes an endpoint in or out of the choice, with a reason.
-func (c *Cluster) setState(e *Endpoint, s State, why string) {
-	c.setMu.Lock()
-	defer c.setMu.Unlock()
-	if e.State() == Gone || e.State() == s {
-		return
-	}
-	e.state.Store(uint32(s))
-	e.why.Store(&why)
-	c.set.Store(c.newSet(c.set.Load().all))
 }
 
 func (c *Cluster) isFilled() bool {

@@ -51,23 +51,29 @@ func (c *Cluster) attempt(r *message.Request) (*message.Response, *problem.Error
 	x.Service = c.name
 	var used retries
 	for fresh := false; ; fresh = true {
-		ep := s.choose(c, r, avoid)
-		if ep == nil {
+		var ep *Endpoint
+		var resp *message.Response
+		var err *failure
+		if t := c.claim(s, r, avoid); t != nil {
+			ep = t.ep
+			resp, err = c.tryOut(t, r)
+		} else if ep = s.choose(c, r, avoid); ep != nil {
+			resp, err = c.try(r, ep, fresh)
+		} else {
 			c.noEndpoint.Add(1)
 			x.Endpoint = ""
 			return nil, problem.New(503, "no_endpoint", "service "+c.name+" has no endpoint")
 		}
-		resp, err := c.try(r, ep, fresh)
 		if err == nil {
 			if s.byMAC != nil {
 				c.stick(r, resp, ep)
 			}
 			return resp, nil
 		}
-		if x.Err() != nil || !used.again(c, err.retry, len(s.usable)) {
+		if x.Err() != nil || !used.again(c, err.retry, len(s.usable)+len(s.spare)) {
 			return nil, err.Error
 		}
-		avoid = ep
+		avoid, s = ep, c.set.Load() // the failure may have changed the set
 	}
 }
 
@@ -98,12 +104,24 @@ const (
 	retryConnect           // nothing was sent: another endpoint may do
 	retryFree              // stale connection, nothing was sent
 	retryReplay            // stale connection, the request may be sent again
+	retryStall             // the endpoint stalls and was ejected; the request may be sent again
+	retryTrial             // the endpoint failed its trial; the request may be sent again
 )
 
+// blames tells whether the failure speaks against the endpoint.
+func (f *failure) blames() bool {
+	switch {
+	case f.retry == retryFree, f.retry == retryReplay, f.Reason == "stale_post":
+		return false // of the connection
+	}
+	return f.Status == 502 || f.Status == 504
+}
+
 // retries are the replacements that one call of Do has made: at most one for a
-// stale connection, and one for an endpoint that could not be reached. The one
-// may follow the other: while instances restart in turn, a request can meet both.
-type retries struct{ stale, connect bool }
+// stale connection, one for an endpoint that could not be reached, and one for an
+// endpoint that was under suspicion. The one may follow the other: while
+// instances restart in turn, a request can meet them all.
+type retries struct{ stale, connect, suspect bool }
 
 // again tells whether Do may try once more, and counts it.
 func (u *retries) again(c *Cluster, kind retryKind, endpoints int) bool {
@@ -125,6 +143,12 @@ func (u *retries) again(c *Cluster, kind retryKind, endpoints int) bool {
 		}
 		u.connect = true
 		c.failover.Add(1)
+		return true
+	case retryStall, retryTrial:
+		if u.suspect {
+			return false
+		}
+		u.suspect = true
 		return true
 	case retryNone:
 	}
@@ -161,7 +185,21 @@ func (c *Cluster) try(r *message.Request, ep *Endpoint, fresh bool) (*message.Re
 	if !x.Deadline.IsZero() && !now.Before(x.Deadline) {
 		return nil, &failure{Error: problem.New(504, "exchange_timeout", "the time for this request is used up")}
 	}
+	waits := ep.waits(r)
+	if waits {
+		ep.tally.waiting.Add(1)
+	}
 	c.enter(ep)
+	resp, err := c.exchange(r, ep, fresh, now)
+	if waits {
+		ep.tally.waiting.Add(-1)
+	}
+	return resp, err
+}
+
+// exchange sends r over a connection of ep and waits for the head of the answer.
+func (c *Cluster) exchange(r *message.Request, ep *Endpoint, fresh bool, now time.Time) (*message.Response, *failure) {
+	x := &r.X
 	// HTTP/2 has no Upgrade (RFC 9113 §8.6): such a request goes by HTTP/1.1.
 	if ep.h2 != nil && r.Upgrade == "" {
 		return c.try2(r, ep, now)
@@ -234,11 +272,15 @@ func (c *Cluster) answered(r *message.Request, ep *Endpoint, status int) {
 	if !good {
 		ep.errors.Add(1)
 	}
+	c.noteAnswer(ep, status)
 	if status == 101 || good && (r.Length < 0 || r.Length > smallBody) {
 		return
 	}
 	x := &r.X
 	head := x.Phases[message.PhaseHead]
+	if good {
+		ep.noteTime(head - x.Phases[message.PhaseSent])
+	}
 	c.balancer.record(ep, head-x.Phases[message.PhaseSent], x.Began.Sub(c.born)+head, good)
 }
 
@@ -247,6 +289,7 @@ func (c *Cluster) lost(r *message.Request, ep *Endpoint, cause error) {
 	at := time.Now()
 	ep.failed(cause, at)
 	x := &r.X
+	c.noteLost(ep, cause, at.Sub(x.Began)-x.Phases[message.PhaseConnect])
 	c.balancer.record(ep, at.Sub(x.Began)-x.Phases[message.PhaseConnect], at.Sub(c.born), false)
 }
 

@@ -870,7 +870,7 @@ func TestSticky(t *testing.T) {
 	}
 	for _, e := range c.Endpoints() {
 		if e.Name() == first {
-			c.setState(e, Down, "test")
+			c.setDown(e, "test")
 		}
 	}
 	r = request("GET", "/")

@@ -32,6 +32,10 @@ const (
 	Down
 	// Gone was removed from its service; it only finishes its exchanges.
 	Gone
+	// Ejected is out for a time because of how it answered, or did not.
+	Ejected
+	// Draining gets no new requests because an operator wants it so.
+	Draining
 )
 
 // String is the word for the admin page.
@@ -43,6 +47,10 @@ func (s State) String() string {
 		return "down"
 	case Gone:
 		return "gone"
+	case Ejected:
+		return "ejected"
+	case Draining:
+		return "draining"
 	}
 	return "?"
 }
@@ -57,7 +65,9 @@ type Endpoint struct {
 	success   success
 	state     atomic.Uint32
 	weight    atomic.Uint64 // float64 bits
-	rampSince atomic.Int64  // nanoseconds since the cluster was born, 0 when at its whole share
+	usable    atomic.Bool
+	rampSince atomic.Int64 // nanoseconds since the cluster was born, 0 when at its whole share
+	tally     tally
 	_         [64]byte
 
 	name   string // host:port, for logs and metrics
@@ -69,8 +79,11 @@ type Endpoint struct {
 	pool pool
 	h2   *h2pool // nil unless the service speaks HTTP/2
 
+	health  health      // of Cluster.setMu
+	tried   atomic.Bool // a trial is under way
+	watched *watched    // of the goroutine that runs the cluster; nil before the first request
+
 	about     atomic.Pointer[Addr]
-	why       atomic.Pointer[string]
 	lastError atomic.Pointer[lastError]
 	errors    atomic.Uint64
 	connects  atomic.Uint64
@@ -104,8 +117,9 @@ func (e *Endpoint) InFlight() int { return int(e.inflight.Load()) }
 // State tells whether the endpoint may be chosen.
 func (e *Endpoint) State() State { return State(e.state.Load()) }
 
-// Usable tells whether a picker may choose it.
-func (e *Endpoint) Usable() bool { return e.State() == Up }
+// Usable tells whether a picker may choose it: it is up, or it is ejected and too
+// few others are left.
+func (e *Endpoint) Usable() bool { return e.usable.Load() }
 
 // describe takes over what a source says besides the URL.
 func (e *Endpoint) describe(a Addr) {

@@ -43,6 +43,7 @@ type h2exchange struct {
 	cancel context.CancelCauseFunc
 	end    *time.Timer // ends the exchange; nil without a deadline
 	began  time.Time
+	wait   time.Duration // for the head, from when the request is complete
 	grpc   bool
 
 	headMu sync.Mutex
@@ -92,7 +93,8 @@ func (c *Cluster) try2(r *message.Request, ep *Endpoint, now time.Time) (*messag
 // when the request is complete; a gRPC service may send its head with the first
 // message, so there only the exchange's own deadline counts.
 func (e *h2exchange) startTimers(now time.Time) {
-	wait := e.c.cfg.TryTimeout
+	e.wait = e.c.tryTime(&e.r.X)
+	wait := e.wait
 	e.began, e.grpc = e.r.X.Began, isGRPC(&e.r.Header)
 	switch {
 	case e.grpc:
@@ -157,7 +159,7 @@ func (e *h2exchange) wrote(i httptrace.WroteRequestInfo) {
 	e.headMu.Lock()
 	defer e.headMu.Unlock()
 	if e.up != nil && !e.grpc && !e.headed {
-		e.head.Reset(e.c.cfg.TryTimeout)
+		e.head.Reset(e.wait)
 	}
 }
 
@@ -312,9 +314,16 @@ func (e *h2exchange) record(status int, grpc bool) {
 	if !good {
 		e.ep.errors.Add(1)
 	}
+	if grpc && !good && status < 500 {
+		status = 503 // what UNAVAILABLE means in HTTP
+	}
+	e.c.noteAnswer(e.ep, status)
 	sent, head := x.Phases[message.PhaseSent], x.Phases[message.PhaseHead]
 	if good && (sent == 0 || sent > head) {
 		return
+	}
+	if good {
+		e.ep.noteTime(head - sent)
 	}
 	e.c.balancer.record(e.ep, head-sent, x.Began.Sub(e.c.born)+head, good)
 }

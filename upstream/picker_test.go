@@ -175,7 +175,7 @@ func TestHashKeepsKeys(t *testing.T) {
 	}
 	// One endpoint leaves: only its keys move.
 	gone := c.Endpoints()[4]
-	c.setState(gone, Down, "test")
+	c.setDown(gone, "test")
 	after := place(c)
 	for i := range before {
 		if before[i] != after[i] && before[i] != gone.Name() {
@@ -341,7 +341,7 @@ func TestChooseAvoids(t *testing.T) {
 		t.Error("the only endpoint is better than none")
 	}
 	none := still(t, 1, Config{}, Env{})
-	none.setState(none.Endpoints()[0], Down, "test")
+	none.setDown(none.Endpoints()[0], "test")
 	if e := none.set.Load().choose(none, request("GET", "/"), nil); e != nil {
 		t.Error("chose one that is down")
 	}

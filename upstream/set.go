@@ -11,6 +11,7 @@ import (
 type set struct {
 	all    []*Endpoint
 	usable []*Endpoint // those that pickers see
+	spare  []*Endpoint // ejected ones, for when all others fail
 	pick   Picker
 	byMAC  map[string]*Endpoint // sticky clients; nil without
 
@@ -23,12 +24,17 @@ type set struct {
 	farShare          float64
 }
 
-// newSet builds the set of all, with a picker over those that are usable.
+// newSet builds the set of all, with a picker over those that are usable. The
+// caller holds setMu.
 func (c *Cluster) newSet(all []*Endpoint) *set {
 	s := &set{all: all}
+	c.assess(all)
 	for _, e := range all {
-		if e.Usable() {
+		switch {
+		case e.Usable():
 			s.usable = append(s.usable, e)
+		case e.State() == Ejected && e.health.ejection.Kind != ByOperator:
+			s.spare = append(s.spare, e)
 		}
 	}
 	if len(s.usable) > 0 {

@@ -7,8 +7,12 @@ import (
 
 // Stats is what a cluster shows of itself at one moment.
 type Stats struct {
-	Name      string
-	Filled    bool // the endpoints were known at least once
+	Name   string
+	Filled bool // the endpoints were known at least once
+	// Panic tells that too few endpoints are usable, so that ejections are ignored.
+	Panic bool
+	// Ejections counts them by kind, failed trials included.
+	Ejections [EjectionKinds]uint64
 	Endpoints []EndpointStats
 
 	// Dead counts pooled connections found dead before use; StaleFree and
@@ -39,7 +43,9 @@ type EndpointStats struct {
 	Weight          float64
 	Meta            map[string]string
 	State           State
-	Why             string // why it is not up, or "" or "slow start"
+	Why             string    // why it is not up, or "" or "slow start"
+	Ejected         *Ejection // nil while it is not ejected
+	Check           CheckStats
 	InFlight        int
 	// Latency is the peak-sensitive average; 0 before the first sample.
 	Latency time.Duration
@@ -51,6 +57,15 @@ type EndpointStats struct {
 	Requests, Errors, Connects, Refused, TimeOuts uint64
 	LastError                                     string
 	LastErrorAt                                   time.Time
+}
+
+// CheckStats is what active checks say of an endpoint.
+type CheckStats struct {
+	// State is "up" or "down", and "" while there are no checks or none ended yet.
+	State string
+	// LastError is why the last check that failed did, At when that was.
+	LastError string
+	At        time.Time
 }
 
 // Stats takes a snapshot.
@@ -72,12 +87,19 @@ func (c *Cluster) Stats() Stats {
 	if at := c.sourceGood.Load(); at != 0 {
 		s.SourceGood = time.Unix(0, at)
 	}
+	s.Panic = c.health.panicking.Load()
+	for k := range s.Ejections {
+		s.Ejections[k] = c.health.ejections[k].Load()
+	}
+	c.setMu.Lock()
+	defer c.setMu.Unlock()
 	for _, ep := range c.set.Load().all {
 		s.Endpoints = append(s.Endpoints, ep.stats(now.Sub(c.born), *c.cfg.SlowStart))
 	}
 	return s
 }
 
+// stats is a snapshot. The caller holds setMu of the cluster.
 func (e *Endpoint) stats(now, ramp time.Duration) EndpointStats {
 	sec := second(now)
 	v, known := e.latency.value(sec, 0)
@@ -96,11 +118,12 @@ func (e *Endpoint) stats(now, ramp time.Duration) EndpointStats {
 		s.Conns += n
 		s.Idle += idle
 	}
-	switch w := e.why.Load(); {
-	case s.State != Up && w != nil:
-		s.Why = *w
-	case s.State == Up && e.ramp(now, ramp) < 1:
+	if s.Why = e.health.why(); s.State == Up && e.ramp(now, ramp) < 1 {
 		s.Why = "slow start"
+	}
+	if e.health.ejection != nil {
+		ejected := *e.health.ejection
+		s.Ejected = &ejected
 	}
 	if l := e.lastError.Load(); l != nil {
 		s.LastError, s.LastErrorAt = l.text, l.at

@@ -1,0 +1,137 @@
+package upstream
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/maru-msa/maru/message"
+	"github.com/maru-msa/maru/problem"
+)
+
+// trial is an endpoint that one request is to try: because its ejection is over,
+// or because the picker passes it over so strictly that nothing would ever show
+// that it is well again. There is one at a time in a cluster.
+type trial struct {
+	ep    *Endpoint
+	since time.Time // from when on it was due
+	kind  trialKind
+}
+
+type trialKind uint8
+
+const (
+	afterEjection trialKind = iota
+	passedOver
+	lastResort // all others fail: an ejected endpoint is better than no answer
+)
+
+const (
+	// trialPatience is how long a trial waits for a request that may be sent
+	// twice; then any will do, or a service of POSTs alone would never get its
+	// endpoints back.
+	trialPatience = 2 * time.Second
+	// trialLeast is the least time that a trial has to answer.
+	trialLeast = 250 * time.Millisecond
+)
+
+// claim gives the due trial to r, when there is one and r suits it. It is one
+// load on the plain path. A request that failed at the only usable endpoint tries
+// an ejected one: while instances restart in turn, that is the one that is up.
+func (c *Cluster) claim(s *set, r *message.Request, avoid *Endpoint) *trial {
+	if avoid != nil {
+		if len(s.spare) == 0 || len(s.usable) > 1 || len(s.usable) == 1 && s.usable[0] != avoid {
+			return nil
+		}
+		return &trial{ep: s.spare[c.balancer.index(len(s.spare))], kind: lastResort}
+	}
+	t := c.health.due.Load()
+	if t == nil || !c.suits(s, t, r) || !c.health.due.CompareAndSwap(t, nil) {
+		return nil
+	}
+	t.ep.tried.Store(true)
+	return t
+}
+
+// suits tells whether r may be used to try t's endpoint: an ordinary request
+// that can be sent again elsewhere, with time left to do so, and of no client
+// that is kept at another endpoint.
+func (c *Cluster) suits(s *set, t *trial, r *message.Request) bool {
+	x := &r.X
+	switch {
+	case r.Upgrade != "" || x.Stream || len(s.usable) == 0:
+		return false
+	case !x.Deadline.IsZero() && x.Deadline.Sub(x.Began) < 4*c.trialTime():
+		return false
+	case s.byMAC != nil && s.stuck(c, r) != nil:
+		return false
+	case r.Idempotent() && r.Length == 0:
+		return true
+	}
+	return t.kind == afterEjection && x.Began.Sub(t.since) > trialPatience
+}
+
+// trialTime is how long a trial may take until the head of its answer: whoever
+// needs longer than this does not do as well as its siblings.
+func (c *Cluster) trialTime() time.Duration {
+	return min(max(trialLeast, 3*time.Duration(c.health.p99.Load())), c.cfg.TryTimeout)
+}
+
+// tryOut makes the one try of a trial and judges the endpoint by it. A failure
+// of a request that may be sent again is one that Do replaces.
+func (c *Cluster) tryOut(t *trial, r *message.Request) (*message.Response, *failure) {
+	x := &r.X
+	if t.kind == lastResort {
+		resp, f := c.try(r, t.ep, false)
+		if f == nil && resp.Status < 500 {
+			c.readmit(t.ep)
+		}
+		return resp, f
+	}
+	defer t.ep.tried.Store(false)
+	route := x.TryTimeout
+	x.TryTimeout = shorter(c.trialTime(), route)
+	resp, f := c.try(r, t.ep, false)
+	x.TryTimeout = route
+	twice := r.Idempotent() && r.Length == 0
+	switch {
+	case f != nil && (x.Err() != nil || !f.blames()):
+		c.health.due.CompareAndSwap(nil, t) // it says nothing: the next request, then
+		return nil, f
+	case f != nil:
+		c.failTrial(t, f.Reason)
+	case resp.Status >= 500:
+		c.failTrial(t, "it answered "+strconv.Itoa(resp.Status))
+		if !twice {
+			return resp, nil
+		}
+		resp.Release()
+		f = &failure{Error: problem.New(502, "trial_failed", "service "+c.name+" answered a trial with an error")}
+	case slowAgainst(headTime(x), time.Duration(c.health.median.Load())):
+		c.failTrial(t, "it took "+headTime(x).Round(time.Millisecond).String())
+	default:
+		c.passTrial(t)
+	}
+	if f != nil && twice {
+		f.retry = retryTrial
+	}
+	return resp, f
+}
+
+func (c *Cluster) failTrial(t *trial, why string) {
+	if t.kind == afterEjection {
+		c.ejectAgain(t.ep, why)
+	}
+}
+
+func (c *Cluster) passTrial(t *trial) {
+	if t.kind == afterEjection {
+		c.readmit(t.ep)
+		return
+	}
+	c.startOver(t.ep, c.env.Now())
+}
+
+// headTime is how long the endpoint took from the request to the head.
+func headTime(x *message.Exchange) time.Duration {
+	return x.Phases[message.PhaseHead] - x.Phases[message.PhaseSent]
+}
