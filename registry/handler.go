@@ -248,6 +248,9 @@ func (c *call) renew(k key) {
 	}
 	code, ours := c.g.renew(k, r)
 	if ours == nil {
+		if code == http.StatusNotFound && c.g.joining.Load() {
+			code = http.StatusServiceUnavailable // a peer may know it: the client asks another
+		}
 		c.empty(code)
 		return
 	}

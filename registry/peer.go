@@ -48,6 +48,7 @@ type item struct {
 	action string
 	key    key
 	status Status
+	life   time.Duration // how long it is worth sending; 0 means itemLife
 }
 
 // slot is what items are de-duplicated by.
@@ -69,6 +70,7 @@ type peer struct {
 	order   []slot
 	wake    chan struct{}
 	foreign atomic.Bool // it is not maru
+	maru    atomic.Bool // it is, for certain
 	reached atomic.Bool // the last batch got through
 }
 
@@ -145,7 +147,7 @@ func (p *peer) take(now time.Duration) []queued {
 			continue // taken back, or a second entry of its slot
 		}
 		delete(p.queue, s)
-		if now-q.at <= itemLife {
+		if now-q.at <= cmp.Or(q.life, itemLife) {
 			out = append(out, *q)
 		}
 	}
@@ -229,7 +231,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // deliver sends one batch and gives how long to wait before the next.
 func (g *Registry) deliver(ctx context.Context, p *peer, items []queued) time.Duration {
-	resp, err := g.post(ctx, p.url+"/peerreplication/batch/", g.batch(items))
+	resp, err := g.post(ctx, p.url+"/peerreplication/batch/", g.batch(items, p.maru.Load()))
 	if err != nil {
 		g.reach(p, false, err)
 		p.back(items)
@@ -239,7 +241,7 @@ func (g *Registry) deliver(ctx context.Context, p *peer, items []queued) time.Du
 		return 100 * time.Millisecond
 	}
 	defer func() { _ = resp.Body.Close() }()
-	p.foreign.Store(!strings.HasPrefix(resp.Header.Get("Server"), "maru"))
+	p.meet(resp)
 	switch {
 	case resp.StatusCode == http.StatusServiceUnavailable:
 		p.back(items)
@@ -295,8 +297,9 @@ func (g *Registry) post(ctx context.Context, to string, body []byte) (*http.Resp
 	return g.env.Client.Do(req)
 }
 
-// batch writes items with the present state of their instances.
-func (g *Registry) batch(items []queued) []byte {
+// batch writes items with the present state of their instances; to a maru also
+// since when renewed ones have it.
+func (g *Registry) batch(items []queued, maru bool) []byte {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	b := []byte(`{"replicationList":[`)
@@ -317,6 +320,9 @@ func (g *Registry) batch(items []queued) []byte {
 				status = q.status
 			}
 			w.text("status", status.String())
+			if maru && q.action == actHeartbeat {
+				w.number("lastUpdatedTimestamp", rec.Updated)
+			}
 			if q.action == actRegister {
 				w.key("instanceInfo")
 				w.b = appendJSON(w.b, rec.Instance, rec.lease.wall.Load(), style{})
@@ -394,7 +400,7 @@ func (g *Registry) apply(r *replicated) (int, *record) {
 		}
 	case actHeartbeat:
 		overridden, _ := parseStatus(string(r.Overridden))
-		return g.renew(k, renewal{int64(r.Dirty), overridden, true})
+		return g.renew(k, renewal{dirty: int64(r.Dirty), overridden: overridden, replication: true, status: status, updated: int64(r.Updated)})
 	case actCancel:
 		found = g.cancel(k, true)
 	case actStatus:
@@ -462,15 +468,40 @@ func (g *Registry) fetchFrom(ctx context.Context, p *peer) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	p.foreign.Store(!strings.HasPrefix(resp.Header.Get("Server"), "maru"))
+	p.meet(resp)
 	n := 0
 	for i := range list {
 		in := list[i].instance(g.wall())
-		if in.check("") == nil && g.register(in, true) == nil {
+		if in.check("") == nil && g.adopt(in) == nil {
 			n++
 		}
 	}
 	return n, nil
+}
+
+// adopt takes an instance of a peer's listing in. Of one that we have, from a
+// copy or because it registered already, the newer state is served.
+func (g *Registry) adopt(in *Instance) error {
+	g.mu.RLock()
+	rec := g.records[in.key()]
+	g.mu.RUnlock()
+	if rec == nil || rec.Dirty < in.Dirty {
+		return g.register(in, true)
+	}
+	switch {
+	case rec.Dirty == in.Dirty && in.Updated > rec.Updated && (in.Status != rec.Status || in.Overridden != rec.Overridden):
+		g.adoptState(in.key(), renewal{dirty: in.Dirty, status: in.Status, overridden: in.Overridden, updated: in.Updated})
+	case rec.Dirty > in.Dirty && in.Overridden != Unknown && rec.Overridden == Unknown:
+		g.adoptOverride(in.key(), in.Overridden) // it registered with us before we knew
+	}
+	return nil
+}
+
+// meet notes of what kind a peer is that answers.
+func (p *peer) meet(resp *http.Response) {
+	maru := strings.HasPrefix(resp.Header.Get("Server"), "maru")
+	p.maru.Store(maru)
+	p.foreign.Store(!maru)
 }
 
 // enlist keeps ourselves registered, for pages of the original, which look for

@@ -181,6 +181,100 @@ func TestPeerIsKilled(t *testing.T) {
 	})
 }
 
+// A status that was set, or given free, while the peers could not talk is known
+// to both after the next renewal; the later change counts.
+func TestStatusHealsAfterPartition(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := new(wire)
+		a, b := pair(w)
+		run(t, a)
+		run(t, b)
+		time.Sleep(time.Minute)
+		add(t, a, "BASKET", "1")
+		add(t, b, "BASKET", "2")
+		time.Sleep(time.Second)
+		k1, k2 := key{"BASKET", "1"}, key{"BASKET", "2"}
+		apart := func(change func()) {
+			w.cut.Store(true)
+			change()
+			time.Sleep(45 * time.Second) // longer than the change is kept
+			w.cut.Store(false)
+			for range 2 {
+				a.renew(k1, renewal{})
+				b.renew(k2, renewal{})
+				time.Sleep(2 * time.Second)
+			}
+		}
+		apart(func() { a.setStatus(k1, OutOfService, 0, false); a.setStatus(k2, OutOfService, 0, false) })
+		// 2 renews at b, where nothing is known of the change until a tells of it.
+		a.renew(k2, renewal{})
+		time.Sleep(2 * time.Second)
+		if want := "map[BASKET/1:OUT_OF_SERVICE BASKET/2:OUT_OF_SERVICE]"; state(t, a) != want || state(t, b) != want {
+			t.Errorf("drained in a partition, a has %s, b %s", state(t, a), state(t, b))
+		}
+		apart(func() { b.clearStatus(k2, Up, 0, false) })
+		if want := "map[BASKET/1:OUT_OF_SERVICE BASKET/2:UP]"; state(t, a) != want || state(t, b) != want {
+			t.Errorf("restored in a partition, a has %s, b %s", state(t, a), state(t, b))
+		}
+		a.renew(k2, renewal{})
+		if rec := a.records[k2]; rec.Status != Up || rec.Overridden != Unknown || a.overrides[k2] != nil {
+			t.Errorf("an override is left: %v %v", rec.Status, rec.Overridden)
+		}
+	})
+}
+
+// A peer that begins with an old copy serves what happened while it was away.
+func TestOldCopyYieldsToPeer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := new(wire)
+		a, b := pair(w)
+		cfg := *a.cfg.Load()
+		cfg.Data = t.TempDir()
+		a.Configure(cfg)
+		stop := run(t, a)
+		run(t, b)
+		time.Sleep(time.Minute)
+		for _, id := range []string{"drained", "freed", "moved", "left"} {
+			add(t, a, "BASKET", id)
+		}
+		a.setStatus(key{"BASKET", "freed"}, OutOfService, 0, false)
+		time.Sleep(time.Second)
+		delete(w.hosts, "a")
+		stop()
+
+		b.cancel(key{"BASKET", "left"}, false)
+		time.Sleep(40 * time.Second) // longer than a is told of it
+		b.setStatus(key{"BASKET", "drained"}, OutOfService, 0, false)
+		b.clearStatus(key{"BASKET", "freed"}, Up, 0, false)
+		moved := sample("BASKET", "moved")
+		moved.HostName, moved.Dirty = "elsewhere", 2000
+		_ = b.register(moved, false)
+		add(t, b, "BASKET", "new")
+
+		fresh := New(cfg, a.env)
+		w.hosts["a"] = fresh
+		run(t, fresh)
+		want := "map[BASKET/drained:OUT_OF_SERVICE BASKET/freed:UP BASKET/left:UP BASKET/moved:UP BASKET/new:UP]"
+		if got := state(t, fresh); got != want {
+			t.Errorf("it begins with %s, not %s", got, want)
+		}
+		if !strings.Contains(get(t, fresh, "/eureka/apps/BASKET/moved"), "elsewhere") {
+			t.Error("an instance that moved is where it was")
+		}
+		for range 12 { // what left without our knowing it ends with its lease
+			for _, id := range []string{"drained", "freed", "moved", "new"} {
+				b.renew(key{"BASKET", id}, renewal{})
+			}
+			time.Sleep(20 * time.Second)
+		}
+		if got := state(t, fresh); got != state(t, b) {
+			t.Errorf("later it has %s, the other %s", got, state(t, b))
+		}
+	})
+}
+
 // A client that renews all the time must not hold up the others, and a peer that
 // is away costs bounded memory.
 func TestQueueOfPeer(t *testing.T) {

@@ -100,6 +100,7 @@ type Registry struct {
 	altered   map[key]struct{} // for the copy on disk; nil without one
 
 	opened   atomic.Bool // listings may be read (specification §9)
+	joining  atomic.Bool // peers are asked for what they have
 	renewals atomic.Uint64
 	totals   totals
 	deltas   atomic.Uint64
@@ -188,6 +189,7 @@ func New(cfg Config, env Env) *Registry { //nolint:gocritic // kept as a value
 func (g *Registry) Configure(cfg Config) { //nolint:gocritic // kept as a value
 	cfg = cfg.withDefaults()
 	g.cfg.Store(&cfg)
+	g.joining.Store(len(listOfPeers(&cfg)) > 0)
 }
 
 func (g *Registry) wall() int64 { return g.env.Now().UnixMilli() }
@@ -239,7 +241,7 @@ func (g *Registry) register(in *Instance, replication bool) error {
 		g.expected += 60 / float64(next.RenewalSecs)
 	}
 	if !replication {
-		g.forward(item{action: actRegister, key: k})
+		g.forward(item{action: actRegister, key: k, life: time.Duration(next.RenewalSecs) * time.Second})
 	}
 	return nil
 }
@@ -397,6 +399,9 @@ type renewal struct {
 	dirty       int64
 	overridden  Status
 	replication bool
+	// status and updated are what a peer that is maru serves since when.
+	status  Status
+	updated int64
 }
 
 // renew renews a lease and gives the status code of the answer: 200, 404 when
@@ -422,10 +427,13 @@ func (g *Registry) renew(k key, r renewal) (int, *record) {
 	}
 	g.touch(rec.lease)
 	if !r.replication {
-		g.forward(item{action: actHeartbeat, key: k})
+		g.forward(item{action: actHeartbeat, key: k, life: time.Duration(rec.RenewalSecs) * time.Second})
 	}
 	switch {
 	case r.dirty == 0 || r.dirty == rec.Dirty:
+		if r.updated > rec.Updated && (r.status != rec.Status || r.overridden != rec.Overridden) {
+			g.adoptState(k, r)
+		}
 		return http.StatusOK, nil
 	case r.dirty > rec.Dirty:
 		if r.replication && r.overridden != Unknown {
@@ -461,7 +469,7 @@ func (g *Registry) alterLocked(k key, action Action, change func(*Instance)) boo
 	}
 	next := *old.Instance
 	change(&next)
-	next.Updated = g.wall()
+	next.Updated = max(g.wall(), old.Updated+1)
 	if next.Status == Up && next.ServiceUp == 0 {
 		next.ServiceUp = next.Updated
 	}
@@ -542,7 +550,7 @@ func (g *Registry) annotate(k key, meta []Pair) (bool, error) {
 		return true, err
 	}
 	g.alterLocked(k, Added, func(in *Instance) { in.Meta = merged })
-	g.forward(item{action: actRegister, key: k})
+	g.forward(item{action: actRegister, key: k, life: time.Duration(rec.RenewalSecs) * time.Second})
 	return true, nil
 }
 
@@ -557,6 +565,23 @@ func (g *Registry) adoptOverride(k key, value Status) {
 			in.Status = g.ruled(k, in.Status, rec, true)
 		})
 	}
+}
+
+// adoptState takes the status that a peer serves, and its override or that there
+// is none, when it changed there after it changed here: what told us of it was
+// lost on the way.
+func (g *Registry) adoptState(k key, r renewal) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	rec := g.records[k]
+	if rec == nil || r.updated <= rec.Updated || r.dirty != rec.Dirty {
+		return
+	}
+	delete(g.overrides, k)
+	if r.overridden != Unknown {
+		g.overrides[k] = &override{status: r.overridden}
+	}
+	g.alterLocked(k, Modified, func(in *Instance) { in.Status, in.Overridden = r.status, r.overridden })
 }
 
 // hash is the hash code of the protocol: how many instances have which status

@@ -93,7 +93,9 @@ func (g *Registry) join(ctx context.Context, peers []*peer) {
 		return
 	}
 	begun := g.env.Elapsed()
-	if !g.fetch(ctx, peers) && !g.opened.Load() {
+	filled := g.fetch(ctx, peers)
+	g.joining.Store(false)
+	if !filled && !g.opened.Load() {
 		g.env.Log.Warn("no peer of the registry answers and there is no copy: listings stay closed for a while", "limit", closedFor)
 		if !pause(ctx, max(closedFor-(g.env.Elapsed()-begun), time.Millisecond)) {
 			return

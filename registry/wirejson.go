@@ -263,6 +263,8 @@ type replicated struct {
 	Status     text    `json:"status"`
 	Instance   *posted `json:"instanceInfo"`
 	Action     text    `json:"action"`
+	// Updated is when the sender's state changed; only maru tells it, to maru.
+	Updated number `json:"lastUpdatedTimestamp"`
 }
 
 // decodeBatch reads a batch.

@@ -133,7 +133,8 @@ type clientOf struct {
 	at   []string // addresses; the first that answers is used
 }
 
-// do makes one request and gives the status and the body; 0 when nobody answers.
+// do makes one request and gives the status and the body; 0 when nobody answers
+// or all say that they can't now.
 // As other clients do it tries again when a connection is closed that it kept.
 func (c *clientOf) do(method, path, body string) (status int, text string) {
 	for _, at := range slices.Concat(c.at, c.at) {
@@ -150,7 +151,7 @@ func (c *clientOf) do(method, path, body string) (status int, text string) {
 		}
 		out, err := io.ReadAll(res.Body)
 		_ = res.Body.Close()
-		if err == nil {
+		if err == nil && res.StatusCode != http.StatusServiceUnavailable {
 			return res.StatusCode, string(out)
 		}
 	}
