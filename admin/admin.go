@@ -24,6 +24,7 @@ import (
 
 	"github.com/maru-msa/maru/diag"
 	"github.com/maru-msa/maru/edge"
+	"github.com/maru-msa/maru/metrics"
 	"github.com/maru-msa/maru/registry"
 	"github.com/maru-msa/maru/telemetry"
 )
@@ -39,6 +40,8 @@ type API struct {
 	Registry func() *registry.Registry
 	// Recorder holds the counters; nil shows none.
 	Recorder *telemetry.Recorder
+	// Board keeps the last minutes of what was counted; nil shows none.
+	Board *metrics.Board
 	// Reload loads the configuration again; nil means that there is nothing to
 	// load.
 	Reload func(by string) Reload
@@ -77,6 +80,7 @@ func (a *API) Handler() http.Handler {
 	a.registryPaths(mux)
 	mux.HandleFunc("POST /v1/cache/purge", a.purge)
 	mux.HandleFunc("POST /v1/drain", a.drain)
+	a.boards(mux)
 	profiles(mux)
 	return a.guard(mux)
 }
@@ -96,6 +100,7 @@ GET  /v1/routes           the routes, by precedence
 POST /v1/explain          which route takes a request, and why: {"method", "url", "headers", "client", "listener"}
 GET  /v1/listeners        the listeners
 GET  /v1/services         the services; /v1/services/NAME with endpoints
+GET  /v1/board            requests, errors and latency now, by service and route; /v1/board/stream streams it
 GET  /v1/registry         the registry: counts, leases, peers; /v1/registry/watch streams changes
 GET  /v1/registry/apps    its services; /v1/registry/apps/NAME with instances, /v1/registry/apps/NAME/ID whole
 POST /v1/registry/apps/NAME/ID/drain      take it out of traffic; the same with /status {"status"}; DELETE of /status ends both

@@ -17,6 +17,15 @@ func (rt *Runtime) Services() []upstream.Stats {
 	return out
 }
 
+// Clusters lists the services by name, for those who look often and at parts.
+func (rt *Runtime) Clusters() []*upstream.Cluster {
+	out := make([]*upstream.Cluster, 0, len(rt.clusters))
+	for _, name := range slices.Sorted(maps.Keys(rt.clusters)) {
+		out = append(out, rt.clusters[name].Cluster)
+	}
+	return out
+}
+
 // Service gives a snapshot of one service; false when there is none.
 func (rt *Runtime) Service(name string) (upstream.Stats, bool) {
 	c := rt.clusters[name]

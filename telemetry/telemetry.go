@@ -139,6 +139,7 @@ type Recorder struct {
 	// Log gets a line per exchange; nil means none.
 	Log *AccessLog
 
+	totals   totals
 	routes   table[route]
 	services table[service]
 	reasons  table[counter] // "reason"
@@ -218,6 +219,7 @@ func (t *table[T]) has(name string) bool { return t.all()[name] != nil }
 func (t *Recorder) Done(r *message.Request, p *message.Response, err error) {
 	x := &r.X
 	class := classNumber(p.Status)
+	t.totals.add(x, p.Status)
 	rt := t.routes.get(x.Route)
 	made(&made(&rt.requests[methodNumber(r.Method)])[class]).add(x.Shard, 1)
 	if x.Sent > 0 {

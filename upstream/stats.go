@@ -131,6 +131,19 @@ func (e *Endpoint) stats(now, ramp time.Duration) EndpointStats {
 	return s
 }
 
+// SourceKind says where the endpoints come from: "urls", "dns", "file" or "registry".
+func (c *Cluster) SourceKind() string {
+	switch {
+	case c.cfg.DNS != nil:
+		return "dns"
+	case c.cfg.File != "":
+		return "file"
+	case c.cfg.Registry != nil:
+		return "registry"
+	}
+	return "urls"
+}
+
 // Endpoints lists the present endpoints in the source's order. The slice is the
 // caller's.
 func (c *Cluster) Endpoints() []*Endpoint {

@@ -47,7 +47,7 @@ func (g *gateway) equip() {
 		g.desk.api.Reload, g.desk.api.Place = g.reload, g.place
 	}
 	if !g.plain {
-		g.desk.api.Recorder = &g.recorder
+		g.desk.api.Recorder, g.desk.api.Board = &g.recorder, &g.board
 	}
 }
 

@@ -18,7 +18,9 @@ import (
 	"github.com/maru-msa/maru/diag"
 	"github.com/maru-msa/maru/edge"
 	"github.com/maru-msa/maru/http1"
+	"github.com/maru-msa/maru/metrics"
 	"github.com/maru-msa/maru/telemetry"
+	"github.com/maru-msa/maru/upstream"
 )
 
 // gateway runs an edge.Server in the foreground: load, build, swap, then wait
@@ -41,6 +43,7 @@ type gateway struct {
 	level     slog.LevelVar
 	recorder  telemetry.Recorder
 	target    telemetry.Target
+	board     metrics.Board
 	status    admin.Status
 	desk      desk
 	registrar registrar
@@ -114,11 +117,24 @@ func (g *gateway) prepare(ctx context.Context, alive *sync.WaitGroup) {
 	if !g.plain {
 		g.recorder.Log = &telemetry.AccessLog{W: &g.target}
 		alive.Go(func() { _ = g.recorder.Log.Run(ctx) })
+		g.board.Recorder, g.board.Clusters, g.board.Version = &g.recorder, g.clusters, g.version
+		alive.Go(func() { _ = g.board.Run(ctx) })
 		g.env.Done, g.env.Refused, g.env.Count = g.recorder.Done, g.recorder.Refused, g.recorder.Filter
 	}
 	g.server.Env = g.env
 	g.equip()
 }
+
+// clusters are the live services.
+func (g *gateway) clusters() []*upstream.Cluster {
+	if rt := g.server.Runtime(); rt != nil {
+		return rt.Clusters()
+	}
+	return nil
+}
+
+// version is the number of the live configuration.
+func (g *gateway) version() int { return g.status.Live().Version }
 
 // mostWarnings is how many warnings are printed at the start.
 const mostWarnings = 10

@@ -1,0 +1,153 @@
+package metrics
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/maru-msa/maru/telemetry"
+	"github.com/maru-msa/maru/upstream"
+)
+
+// How much is kept, in seconds.
+const (
+	window  = 10  // what rates and percentages are of
+	spark   = 60  // of each service
+	history = 120 // of the totals
+)
+
+// Board keeps the last seconds of what was counted. Its fields are set before
+// Run and stay.
+type Board struct {
+	// Recorder counts the exchanges.
+	Recorder *telemetry.Recorder
+	// Clusters gives the live services, by name.
+	Clusters func() []*upstream.Cluster
+	// Version gives the number of the live configuration; nil means 0.
+	Version func() int
+
+	mu       sync.Mutex
+	tick     int // of the last sample, from 1
+	at       time.Time
+	spans    [history]time.Duration // how long each second really was
+	totals   telemetry.Totals       // at the last sample
+	requests [history]uint64        // of each second
+	errors   [history]uint64
+	p99      [history]time.Duration
+	latency  [window]telemetry.Latency // as it was before each of the last seconds
+	services map[string]*series
+	routes   map[string]*series
+	changed  chan struct{} // closed by the next sample
+	frame    *frame        // the last that somebody looked at
+
+	seats seats
+}
+
+// series are the last seconds of one service or route.
+type series struct {
+	last     telemetry.Tally
+	tick     int // when it was last there
+	requests [spark]uint32
+	errors   [window]uint32
+}
+
+// Run samples each second until ctx ends.
+func (b *Board) Run(ctx context.Context) error {
+	b.sample(time.Now())
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			b.sample(time.Now())
+		}
+	}
+}
+
+// sample files how much the counters grew since the last one. A late second is
+// filed under its real length.
+func (b *Board) sample(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	span := time.Second
+	if !b.at.IsZero() {
+		span = max(now.Sub(b.at), time.Millisecond)
+	}
+	b.at = now
+	b.tick++
+	i := b.tick % history
+	b.spans[i] = span
+	before := b.totals
+	b.latency[b.tick%window] = before.Latency
+	b.Recorder.Totals(&b.totals)
+	b.requests[i] = b.totals.Requests - before.Requests
+	b.errors[i] = b.totals.Errors - before.Errors
+	second := b.totals.Latency
+	second.Since(&before.Latency)
+	b.p99[i] = second.Quantile(0.99)
+	if b.services == nil {
+		b.services, b.routes = make(map[string]*series), make(map[string]*series)
+	}
+	for name, n := range b.Recorder.Services() {
+		b.file(b.services, name, n)
+	}
+	for name, n := range b.Recorder.Routes() {
+		b.file(b.routes, name, n)
+	}
+	gone := func(_ string, s *series) bool { return s.tick != b.tick }
+	maps.DeleteFunc(b.services, gone)
+	maps.DeleteFunc(b.routes, gone)
+	if b.changed != nil {
+		close(b.changed)
+		b.changed = nil
+	}
+}
+
+// file notes a series' second. A count that fell began anew: its service was
+// gone for a moment.
+func (b *Board) file(list map[string]*series, name string, n telemetry.Tally) {
+	s := list[name]
+	if s == nil {
+		s = new(series)
+		list[name] = s
+	}
+	if n.Requests < s.last.Requests || n.Errors < s.last.Errors {
+		s.last = telemetry.Tally{}
+	}
+	s.requests[b.tick%spark] = uint32(n.Requests - s.last.Requests) //nolint:gosec // of one second
+	s.errors[b.tick%window] = uint32(n.Errors - s.last.Errors)      //nolint:gosec // of one second
+	s.last, s.tick = n, b.tick
+}
+
+// span is how long the last n seconds really were. The caller has the lock.
+func (b *Board) span(n int) (d time.Duration) {
+	for k := range min(n, b.tick) {
+		d += b.spans[(b.tick-k)%history]
+	}
+	return max(d, time.Millisecond)
+}
+
+// window gives the series' counts of the last ten seconds.
+func (s *series) window() (requests, errors uint64) {
+	for k := range window {
+		requests += uint64(s.requests[(s.tick-k+spark)%spark])
+		errors += uint64(s.errors[k])
+	}
+	return requests, errors
+}
+
+// wait gives what is closed at the next sample.
+func (b *Board) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.changed == nil {
+		b.changed = make(chan struct{})
+	}
+	return b.changed
+}
+
+// Readers tells of the board's own stream.
+func (b *Board) Readers() Readers { return b.seats.readers("board") }
