@@ -64,6 +64,7 @@ type call struct {
 	end    resilience.Outcome
 	took   time.Duration // from began to the head, or negative
 	last   time.Duration // the same of the deciding try
+	nobody bool          // no endpoint was there to be called
 }
 
 // enter asks whether the call may be made.
@@ -113,6 +114,7 @@ func (k *call) answered(r *message.Request, resp *message.Response) {
 
 // failed judges a call that got no response.
 func (k *call) failed(p *problem.Error) {
+	k.nobody = p.Reason == "no_endpoint"
 	switch {
 	case k.x.Err() != nil || p.Status == 499:
 		k.end = resilience.Cancelled
@@ -134,7 +136,13 @@ func (k *call) leave() {
 	g.budget.Leave()
 	g.total.RecordAt(k.ended, k.end, k.took)
 	g.execute.RecordAt(k.ended, k.end, k.last)
-	k.permit.DoneAt(k.ended, k.end, k.took)
+	told := k.end
+	if k.nobody {
+		// There is nobody to be left alone: with a breaker open the first instance
+		// that registers would have to wait for it.
+		told = resilience.Cancelled
+	}
+	k.permit.DoneAt(k.ended, told, k.took)
 }
 
 // SetBreakerMode obeys an operator; it does nothing where the breaker is off.
