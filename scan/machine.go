@@ -374,7 +374,7 @@ func (m *machine) named(f *frame, raw []byte, off int, flags Flags) (*node, code
 	if f.node == nil {
 		return nil, ok
 	}
-	n := f.node.child(text, int(f.count)-1)
+	n := f.node.child(text)
 	if n != nil && n.named {
 		m.tape = append(m.tape, Entry{Off: uint32(off - 1), Len: uint32(len(raw) + 2), Next: uint32(len(m.tape) + 1), Field: n.field, Kind: Name, Flags: flags}) //nolint:gosec // bounded by MaxBody
 	}

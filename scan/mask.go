@@ -2,6 +2,7 @@ package scan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -66,11 +67,8 @@ type node struct {
 // enters tells whether the machine looks into objects here.
 func (n *node) enters() bool { return len(n.names) > 0 || n.rest != nil }
 
-// child is the node of the member, or nil. hint is its likely index.
-func (n *node) child(name []byte, hint int) *node {
-	if hint < len(n.names) && n.names[hint] == string(name) {
-		return n.kids[hint]
-	}
+// child is the node of the member, or nil.
+func (n *node) child(name []byte) *node {
 	if n.index != nil {
 		if i, found := n.index[string(name)]; found {
 			return n.kids[i]
@@ -85,8 +83,35 @@ func (n *node) child(name []byte, hint int) *node {
 	return n.rest
 }
 
+// find is the index of the member, or -1.
+func (n *node) find(name string) int {
+	if n.index == nil {
+		return slices.Index(n.names, name)
+	}
+	if i, found := n.index[name]; found {
+		return i
+	}
+	return -1
+}
+
 // manyNames is from where on a map finds a member faster than a look at each.
 const manyNames = 8
+
+// want adds a member.
+func (n *node) want(name string, kid *node) {
+	n.names = append(n.names, name)
+	n.kids = append(n.kids, kid)
+	if len(n.names) <= manyNames {
+		return
+	}
+	if n.index == nil {
+		n.index = make(map[string]int, 2*manyNames)
+		for i, have := range n.names {
+			n.index[have] = i
+		}
+	}
+	n.index[name] = len(n.names) - 1
+}
 
 // Mask says which nodes of a value are wanted. It is immutable: any number of
 // scans may share it. A nil *Mask wants nothing, under the zero Rules.
@@ -134,14 +159,11 @@ func (b *Builder) add() *node {
 // node's number: the same one when it was wanted already.
 func (b *Builder) Member(parent Field, name string) Field {
 	p := b.at(parent)
-	for i, have := range p.names {
-		if have == name {
-			return p.kids[i].field
-		}
+	if i := p.find(name); i >= 0 {
+		return p.kids[i].field
 	}
 	n := b.add()
-	p.names = append(p.names, strings.Clone(name))
-	p.kids = append(p.kids, n)
+	p.want(strings.Clone(name), n)
 	return n.field
 }
 
@@ -205,12 +227,6 @@ func (b *Builder) Mask(rules Rules) (*Mask, error) {
 	for _, n := range b.nodes {
 		if n.enters() {
 			n.elems = n
-		}
-		if len(n.names) > manyNames {
-			n.index = make(map[string]int, len(n.names))
-			for i, name := range n.names {
-				n.index[name] = i
-			}
 		}
 	}
 	return &Mask{rules: rules.withDefaults(), root: root, size: len(b.nodes)}, nil
