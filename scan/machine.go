@@ -14,8 +14,8 @@ type frame struct {
 	entry int32  // its entry on the tape, or -1
 	count int32  // members or elements so far
 	set   int32  // its nameSet, or -1
-	array bool
-	track bool // refuses duplicate names
+	kind  Kind   // Array or Object; Null at the bottom of the stack
+	track bool   // refuses duplicate names
 }
 
 // state is where the grammar stands between two bytes.
@@ -105,6 +105,7 @@ func (m *machine) run(b []byte, i int) (int, code) {
 		n       = m.next
 		members = int32(m.mask.rules.Members) //nolint:gosec // small
 		start   int
+		end     int
 		flags   Flags
 		c       code
 		x       byte
@@ -125,7 +126,7 @@ func (m *machine) run(b []byte, i int) (int, code) {
 	}
 
 first: // of an array: a value, or its end
-	if i = skip(b, i); i >= len(b) {
+	if i = skip(b, i); uint(i) >= uint(len(b)) {
 		return m.dry(atFirst, n, i)
 	}
 	if b[i] == ']' {
@@ -133,18 +134,18 @@ first: // of an array: a value, or its end
 	}
 
 value:
-	if i < len(b) && b[i] <= ' ' {
-		i = space(b, i)
-	}
-	if i >= len(b) {
+	if i = skip(b, i); uint(i) >= uint(len(b)) {
 		return m.dry(atValue, n, i)
 	}
 	x = b[i]
 	start = i
 	switch {
 	case x == '"':
-		if i, flags, c = text(b, i+1); c != ok {
-			return m.stop(cutText, n, b, start, i, flags, c)
+		flags = 0
+		if i = short(b, i+1); i == 0 {
+			if i, flags, c = text(b, start+1); c != ok {
+				return m.stop(cutText, n, b, start, i, flags, c)
+			}
 		}
 		if n != nil {
 			m.scalar(n, String, start, i, flags)
@@ -155,8 +156,7 @@ value:
 		}
 		m.depth++
 		f = &m.stack[m.depth]
-		*f = frame{entry: -1, set: -1, array: x == '[', names: int32(len(m.names)), arena: int32(len(m.arena))} //nolint:gosec // bounded by MaxBody
-		f.track = m.mask.rules.Unique
+		f.enter(x, m)
 		if n != nil {
 			m.open(f, n, start)
 		}
@@ -186,35 +186,23 @@ value:
 	}
 
 after:
-	if i < len(b) && b[i] <= ' ' {
-		i = space(b, i)
-	}
-	if i >= len(b) {
+	if i = skip(b, i); uint(i) >= uint(len(b)) {
 		return m.dry(atAfter, nil, i)
 	}
-	if m.depth == 0 {
-		return i, trailingBytes
-	}
 	x = b[i]
-	if f.array {
-		if x == ',' {
-			i++
-			if n = f.node; n != nil {
-				n = n.elems
-			}
-			goto value
-		}
-		if x != ']' {
-			return i, unexpectedByte
-		}
-		goto pop
-	}
-	if x == ',' {
+	switch {
+	case x == ',' && f.kind == Object:
 		i++
 		goto name
-	}
-	if x != '}' {
-		return i, unexpectedByte
+	case x == ',' && f.kind == Array:
+		i++
+		if n = f.node; n != nil {
+			n = n.elems
+		}
+		goto value
+	case x == '}' && f.kind == Object, x == ']' && f.kind == Array:
+	default:
+		return i, trailing(m.depth)
 	}
 
 pop:
@@ -230,7 +218,7 @@ pop:
 	goto after
 
 member: // of an object: a name, or its end
-	if i = skip(b, i); i >= len(b) {
+	if i = skip(b, i); uint(i) >= uint(len(b)) {
 		return m.dry(atMember, nil, i)
 	}
 	if b[i] == '}' {
@@ -238,22 +226,23 @@ member: // of an object: a name, or its end
 	}
 
 name:
-	if i < len(b) && b[i] <= ' ' {
-		i = space(b, i)
-	}
-	if i >= len(b) {
+	if i = skip(b, i); uint(i) >= uint(len(b)) {
 		return m.dry(atName, nil, i)
 	}
 	if b[i] != '"' {
 		return i, unexpectedByte
 	}
-	start = i
 	if f.count++; f.count > members {
 		return i, tooManyMembers
 	}
-	if i, flags, c = text(b, i+1); c != ok {
-		return m.stop(cutName, nil, b, start, i, flags, c)
+	start = i
+	flags = 0
+	if end = short(b, i+1); end == 0 {
+		if end, flags, c = text(b, i+1); c != ok {
+			return m.stop(cutName, nil, b, start, end, flags, c)
+		}
 	}
+	i = end
 	n = nil
 	if f.node != nil || f.track {
 		if n, c = m.named(f, b[start+1:i-1], start+1, flags); c != ok {
@@ -262,10 +251,7 @@ name:
 	}
 
 colon:
-	if i < len(b) && b[i] <= ' ' {
-		i = space(b, i)
-	}
-	if i >= len(b) {
+	if i = skip(b, i); uint(i) >= uint(len(b)) {
 		return m.dry(atColon, n, i)
 	}
 	if b[i] != ':' {
@@ -277,10 +263,19 @@ colon:
 
 // skip skips white space from i; most often there is none.
 func skip(b []byte, i int) int {
-	if i < len(b) && b[i] <= ' ' {
+	if uint(i) < uint(len(b)) && b[i] <= ' ' {
 		return space(b, i)
 	}
 	return i
+}
+
+// enter makes f the frame of what begins with the bracket x.
+func (f *frame) enter(x byte, m *machine) {
+	f.node, f.bloom, f.names, f.arena, f.entry, f.count, f.set = nil, 0, int32(len(m.names)), int32(len(m.arena)), -1, 0, -1 //nolint:gosec // bounded by MaxBody
+	f.kind, f.track = Object, m.mask.rules.Unique
+	if x == '[' {
+		f.kind = Array
+	}
 }
 
 // dry notes where the grammar stands at the end of b.
@@ -391,7 +386,7 @@ func (m *machine) scalar(n *node, k Kind, start, end int, flags Flags) {
 func (m *machine) open(f *frame, n *node, start int) {
 	f.entry = int32(len(m.tape)) //nolint:gosec // bounded by MaxBody
 	k := Object
-	if f.array {
+	if f.kind == Array {
 		k = Array
 		if n.elems != nil {
 			f.node = n

@@ -21,6 +21,18 @@ func special(x uint64) uint64 {
 	return (x | ((x ^ ones*'"') - ones) | ((x ^ ones*'\\') - ones) | (x - ones*' ')) & highs
 }
 
+// short finds the end of a string of at most eight plain bytes whose inside
+// begins at i: the place after the closing quote, or 0 when text has to look.
+func short(b []byte, i int) int {
+	if i+8 < len(b) {
+		i += bits.TrailingZeros64(special(binary.LittleEndian.Uint64(b[i:]))) >> 3 // 8 when nothing is special
+		if b[i] == '"' {
+			return i + 1
+		}
+	}
+	return 0
+}
+
 // text reads the inside of a string from i to the closing quote: end is the
 // place after it. On more, end is the start of the escape or UTF-8 sequence
 // that the bytes cut, or len(b). On a fault, end is its place.
