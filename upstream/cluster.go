@@ -344,8 +344,8 @@ func (c *Cluster) Set(addrs []Addr) error {
 func (c *Cluster) newEndpoint(t target, late bool) *Endpoint {
 	e := &Endpoint{name: t.address, target: t, dial: c.tlsFor(t)}
 	e.pool.init()
-	if late && *c.cfg.SlowStart > 0 {
-		e.rampSince.Store(max(int64(c.env.Now().Sub(c.born)), 1))
+	if late {
+		c.startSlowly(e, c.env.Now())
 	}
 	if c.cfg.HTTP != HTTP1 {
 		e.h2 = newH2Pool(c, e)

@@ -216,9 +216,18 @@ func (c *Cluster) exchange(r *message.Request, ep *Endpoint, fresh bool, now tim
 	cn.opts.Host = c.hostFor(r, ep)
 	cn.opts.Head, cn.opts.End = c.headBy(r, now), x.Deadline
 	cn.opts.Answer, cn.opts.BodyIdle = c.tryTime(x), shorter(c.cfg.BodyIdle, x.IdleTimeout)
+	cn.waits(r)
 	resp, err := cn.h1.RoundTrip(r, &cn.opts)
 	if err != nil {
+		if cn.stalled && x.Err() == nil {
+			ce, ok := errors.AsType[*http1.ConnError](err)
+			return nil, c.stalledAt(r, ep, ok && ce.Replay)
+		}
 		return nil, c.broken(r, ep, err, pooled, idle)
+	}
+	if cn.waited(); cn.stalled { // the head came, but the connection is gone
+		resp.Release()
+		return nil, c.stalledAt(r, ep, r.Length == 0)
 	}
 	c.answered(r, ep, resp.Status)
 	return resp, nil

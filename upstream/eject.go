@@ -113,16 +113,20 @@ func (c *Cluster) comeBack(ep *Endpoint) {
 	c.env.Log.Info("endpoint returned", "service", c.name, "endpoint", ep.name,
 		"kind", h.ejection.Kind.String(), "after", now.Sub(h.ejection.At).Round(time.Millisecond))
 	h.ejection, h.inSince = nil, now
-	c.startOver(ep, now)
+	ep.startOver()
+	c.startSlowly(ep, now)
 	c.rebuild()
 }
 
-// startOver forgets what made ep look bad and starts it slowly.
-func (c *Cluster) startOver(ep *Endpoint, now time.Time) {
-	ep.latency.w.Store(0)
-	ep.success.w.Store(0)
-	ep.tally.gateway.Store(0)
-	ep.tally.connect.Store(0)
+// startOver forgets what made e look bad.
+func (e *Endpoint) startOver() {
+	e.latency.w.Store(0)
+	e.success.w.Store(0)
+	e.tally.clearRows()
+}
+
+// startSlowly begins a slow start.
+func (c *Cluster) startSlowly(ep *Endpoint, now time.Time) {
 	if *c.cfg.SlowStart > 0 {
 		ep.rampSince.Store(max(int64(now.Sub(c.born)), 1))
 	}

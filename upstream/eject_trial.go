@@ -106,7 +106,7 @@ func (c *Cluster) tryOut(t *trial, r *message.Request) (*message.Response, *fail
 		}
 		resp.Release()
 		f = &failure{Error: problem.New(502, "trial_failed", "service "+c.name+" answered a trial with an error")}
-	case slowAgainst(headTime(x), time.Duration(c.health.median.Load())):
+	case c.stillSlow(t, headTime(x)):
 		c.failTrial(t, "it took "+headTime(x).Round(time.Millisecond).String())
 	default:
 		c.passTrial(t)
@@ -128,7 +128,22 @@ func (c *Cluster) passTrial(t *trial) {
 		c.readmit(t.ep)
 		return
 	}
-	c.startOver(t.ep, c.env.Now())
+	now := c.env.Now()
+	failed := t.ep.success.value(second(now.Sub(c.born))) < fewFailures
+	t.ep.startOver()
+	if failed { // one answer is little against many failures
+		c.startSlowly(t.ep, now)
+	}
+}
+
+// stillSlow judges the time of a good answer: as the rule about slow answers
+// does when an ejection is over, as the picker does when it passes one over.
+func (c *Cluster) stillSlow(t *trial, took time.Duration) bool {
+	typical := time.Duration(c.health.median.Load())
+	if t.kind == afterEjection {
+		return slowAgainst(took, typical)
+	}
+	return typical > 0 && took > max(shunTimes*typical, time.Millisecond)
 }
 
 // headTime is how long the endpoint took from the request to the head.

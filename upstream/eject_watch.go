@@ -24,9 +24,17 @@ const (
 	stallLeast  = time.Second
 	stallTimes  = 10 // of the p99
 
-	// lookAgain is after what time without a request an endpoint that the picker
-	// passes over is tried; doubled per trial, as ejections are.
-	lookAgain = ejectBase
+	failedRow   = 5   // failures in a row, whatever their kind,
+	failedGiven = 20  // while the siblings gave so many answers
+	failedGood  = 0.8 // of which at least this part was good
+
+	// An endpoint is shunned by the picker when it seems to take more than
+	// shunTimes as long as typical, or fails more often than fewFailures allows.
+	// It is tried after shunLeast, doubled once to shunMost.
+	shunTimes   = 2
+	fewFailures = 0.9
+	shunLeast   = 2 * time.Second
+	shunMost    = 4 * time.Second
 )
 
 // view is what the watch remembers of a cluster from look to look. It belongs to
@@ -41,16 +49,16 @@ type view struct {
 
 // watched is what the watch remembers of an endpoint.
 type watched struct {
-	requests uint64
-	answers  uint64
-	stuck    time.Time // since when requests wait and none is answered
-	others   uint64    // the answers of all at that time
-	passed   time.Time // since when it gets no request
-	again    int       // trials since it was last in use
+	answers uint64
+	stuck   time.Time // since when requests wait and none is answered
+	others  uint64    // the answers of all at that time
+	shunned time.Time // since when the picker shuns it, or its last trial since; zero: it does not
+	again   bool      // there was a trial since then
 
-	seen  sample // the tally at the last second
-	times [spreadSteps]uint32
-	past  [pastSeconds]sample
+	good, bad uint64 // of all when its row of failures began
+	seen      sample // the tally at the last second
+	times     [spreadSteps]uint32
+	past      [pastSeconds]sample
 }
 
 // sample is what happened in a second, or up to a moment.
@@ -77,6 +85,7 @@ func (c *Cluster) look(now time.Time) time.Duration {
 	}
 	if len(s.all) > 1 {
 		c.lookForStalls(s, now, changed)
+		c.lookForRows(s, changed)
 	}
 	if now.Sub(v.judged) >= time.Second-lookBusy/2 {
 		v.judged = now
@@ -99,7 +108,7 @@ func (c *Cluster) forgetGone() {
 // watching gives what is remembered of e; nil while it never had a request.
 func (e *Endpoint) watching(now time.Time) *watched {
 	if e.watched == nil && e.requests.Load() > 0 {
-		e.watched = &watched{stuck: now, passed: now}
+		e.watched = &watched{stuck: now}
 	}
 	return e.watched
 }
@@ -132,9 +141,48 @@ func (c *Cluster) lookForStalls(s *set, now time.Time, changed bool) {
 		detail := fmt.Sprintf("%d requests wait and none was answered for %v, its siblings gave %d answers meanwhile",
 			waiting, now.Sub(w.stuck).Round(time.Millisecond), given)
 		if c.eject(e, Stalled, detail) {
+			c.giveUp(e)
 			return // the set has changed
 		}
 	}
+}
+
+// lookForRows finds endpoints that fail each request while their siblings do
+// well. The picker sends so little there that the rule about the success rate
+// would wait long for its numbers; and where it sends more, each moment counts.
+func (c *Cluster) lookForRows(s *set, changed bool) {
+	good, bad := uint64(0), uint64(0)
+	for _, e := range s.all {
+		if e.State() == Up {
+			g, b := e.tally.outcomes()
+			good, bad = good+g, bad+b
+		}
+	}
+	for _, e := range s.all {
+		w := e.watched
+		if w == nil || e.State() != Up {
+			continue
+		}
+		row := uint64(e.tally.failed.Load())
+		if row == 0 || changed {
+			w.good, w.bad = good, bad
+			continue
+		}
+		g, b := good-w.good, bad-w.bad
+		b -= min(b, row)
+		if row < failedRow || g+b < failedGiven || float64(g) < failedGood*float64(g+b) {
+			continue
+		}
+		if c.eject(e, SuccessRate, fmt.Sprintf("its last %d requests failed, of its siblings' %d meanwhile %d", row, g+b, b)) {
+			return // the set has changed
+		}
+	}
+}
+
+// outcomes are the tries that ended well and those that did not.
+func (t *tally) outcomes() (good, bad uint64) {
+	b := t.bad.Load() // before answers, which is never less
+	return t.answers.Load() - b, b + t.lost.Load()
 }
 
 // judge closes a second: what happened in it is written down, and each endpoint
@@ -339,23 +387,28 @@ func (c *Cluster) dueTrial(e *Endpoint, now time.Time) (trialKind, bool) {
 	if w == nil || e.State() != Up || c.cfg.Balance.Kind != peakEWMA {
 		return passedOver, false
 	}
-	if n := e.requests.Load(); n != w.requests {
-		w.requests, w.passed = n, now
-	}
-	if !c.shunned(e, now) {
-		w.again = 0
+	switch {
+	case !c.shuns(e, now):
+		w.shunned, w.again = time.Time{}, false
+		return passedOver, false
+	case w.shunned.IsZero():
+		w.shunned = now
 		return passedOver, false
 	}
-	if now.Sub(w.passed) < min(lookAgain<<w.again, ejectMost) {
+	after := shunLeast
+	if w.again {
+		after = shunMost
+	}
+	if now.Sub(w.shunned) < after {
 		return passedOver, false
 	}
-	w.again, w.passed = min(w.again+1, 2), now
+	w.shunned, w.again = now, true
 	return passedOver, true
 }
 
-// shunned tells whether the picker sees e as far dearer than the others.
-func (c *Cluster) shunned(e *Endpoint, now time.Time) bool {
+// shuns tells whether the picker sees e as far dearer than the others.
+func (c *Cluster) shuns(e *Endpoint, now time.Time) bool {
 	sec, median := second(now.Sub(c.born)), float32(c.health.median.Load())
 	took, known := e.latency.value(sec, median)
-	return median > 0 && known && took > 2*median || e.success.value(sec) < 0.9
+	return median > 0 && known && took > max(shunTimes*median, float32(time.Millisecond)) || e.success.value(sec) < fewFailures
 }

@@ -30,6 +30,7 @@ type h2pool struct {
 	mu      sync.Mutex
 	conns   []*h2conn
 	dialing *h2dial
+	waiting map[*h2exchange]struct{} // those that may be given up
 }
 
 type h2conn struct {
@@ -165,6 +166,33 @@ func (p *h2pool) MarkDead(cc *http2.ClientConn) {
 			p.conns = append(p.conns[:i], p.conns[i+1:]...)
 			return
 		}
+	}
+}
+
+// wait notes an exchange that may be given up while it waits for its head.
+func (p *h2pool) wait(e *h2exchange) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waiting == nil {
+		p.waiting = map[*h2exchange]struct{}{}
+	}
+	p.waiting[e] = struct{}{}
+}
+
+// waited ends what wait began and tells whether the exchange was given up.
+func (p *h2pool) waited(e *h2exchange) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.waiting, e)
+	return errors.Is(context.Cause(e.ctx), errStalled)
+}
+
+// giveUp ends the exchanges that wait for their heads.
+func (p *h2pool) giveUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for e := range p.waiting {
+		e.cancel(errStalled)
 	}
 }
 

@@ -71,8 +71,22 @@ func (c *Cluster) try2(r *message.Request, ep *Endpoint, now time.Time) (*messag
 		return nil, &failure{Error: givenUp(err)}
 	}
 	e.startTimers(now)
-	res, err := ep.h2.t.RoundTrip(e.request()) //nolint:bodyclose // it becomes the message's body
+	req := e.request()
+	again := e.up == nil && !e.grpc && r.Idempotent()
+	if again {
+		ep.h2.wait(e)
+	}
+	res, err := ep.h2.t.RoundTrip(req) //nolint:bodyclose // it becomes the message's body
 	e.stopHead()
+	if again && ep.h2.waited(e) && r.X.Err() == nil {
+		if err == nil {
+			_ = res.Body.Close()
+		}
+		ep.h2.suspect()
+		e.interims.close()
+		e.finish(errStalled)
+		return nil, c.stalledAt(r, ep, true)
+	}
 	if e.up != nil {
 		e.up.answered()
 	}

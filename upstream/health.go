@@ -104,8 +104,9 @@ type tally struct {
 	bad     atomic.Uint64 // those of them with a status of 500 and above
 	lost    atomic.Uint64 // tries without an answer that the endpoint is to blame for
 	took    atomic.Uint64 // nanoseconds of the good answers that were timed
-	gateway atomic.Uint32 // gateway errors in a row
-	connect atomic.Uint32 // connections in a row that could not be made
+	failed  atomic.Uint32 // tries in a row without an answer, or with 500 and above
+	gateway atomic.Uint32 // gateway errors in a row, at most failed
+	connect atomic.Uint32 // connections in a row that could not be made, at most gateway
 	times   spread        // of the good answers that were timed
 }
 
@@ -156,17 +157,27 @@ func (e *Endpoint) waits(r *message.Request) bool {
 func (c *Cluster) noteAnswer(ep *Endpoint, status int) {
 	t := &ep.tally
 	t.answers.Add(1)
-	if status >= 500 {
-		t.bad.Add(1)
+	if status < 500 {
+		if t.failed.Load() != 0 {
+			t.clearRows()
+		}
+		return
 	}
-	if t.connect.Load() != 0 {
-		t.connect.Store(0)
-	}
+	t.bad.Add(1)
+	t.failed.Add(1)
+	t.connect.Store(0)
 	if status >= 502 && status <= 504 {
 		c.gatewayError(ep, false)
-	} else if t.gateway.Load() != 0 {
+	} else {
 		t.gateway.Store(0)
 	}
+}
+
+// clearRows ends the rows of errors.
+func (t *tally) clearRows() {
+	t.failed.Store(0)
+	t.gateway.Store(0)
+	t.connect.Store(0)
 }
 
 // noteTime takes in how long a good answer took to begin.
@@ -183,6 +194,7 @@ func (c *Cluster) noteLost(ep *Endpoint, cause error, after time.Duration) {
 		return
 	}
 	ep.tally.lost.Add(1)
+	ep.tally.failed.Add(1)
 	c.gatewayError(ep, connect)
 }
 

@@ -23,6 +23,9 @@ type conn struct {
 	shard uint32    // where it goes when it is idle
 	since time.Time // when it became idle; zero for a connection just dialled
 	opts  http1.RoundTripOptions
+
+	wait    waitState
+	stalled bool // the exchange was given up; of the exchange's goroutine
 }
 
 // pool keeps the connections of one endpoint. Idle ones lie in shards, newest
@@ -36,6 +39,8 @@ type pool struct {
 	waiting atomic.Int64
 	mu      sync.Mutex
 	queue   []*waiter // oldest first; only when connections are limited
+
+	busy busy
 }
 
 type shard struct {
@@ -183,6 +188,7 @@ func (c *Cluster) learn(idle time.Duration, now time.Time) {
 // release is where a connection comes back to from its exchange, once.
 func (cn *conn) release(_ *http1.ClientConn, reusable bool) {
 	ep, c := cn.ep, cn.c
+	cn.waited()
 	c.leave(ep)
 	cn.since = cn.h1.IdleSince()
 	if cn.h1.Extra() {
@@ -211,6 +217,7 @@ func (c *Cluster) keep(cn *conn) {
 // discard closes a connection and frees its place.
 func (c *Cluster) discard(cn *conn) {
 	_ = cn.h1.Close()
+	cn.ep.pool.busy.drop(cn)
 	cn.ep.pool.open.Add(-1)
 	cn.ep.pool.wake()
 }
@@ -386,5 +393,6 @@ func (c *Cluster) connect(ep *Endpoint, r *message.Request, now time.Time) (*con
 	cn := &conn{ep: ep, c: c, shard: ep.pool.shardOf(r)}
 	cn.h1 = http1.NewClientConn(nc, &c.h1cfg)
 	cn.opts.OnIdle = cn.release
+	ep.pool.busy.add(cn)
 	return cn, nil
 }
