@@ -127,7 +127,7 @@ func (i *instance) answer(nc net.Conn) bool {
 	case resets:
 		return false
 	}
-	time.Sleep(took) //nolint:forbidigo // virtual time
+	time.Sleep(took)
 	_, err := io.WriteString(nc, "HTTP/1.1 "+status+"\r\nContent-Length: 2\r\n\r\nok")
 	return err == nil
 }
@@ -205,7 +205,7 @@ func (e *estate) load(rate int, whole time.Duration, at map[time.Duration]func()
 			at[times[0]]()
 			times = times[1:]
 		}
-		time.Sleep(time.Until(began.Add(sent))) //nolint:forbidigo // virtual time
+		time.Sleep(time.Until(began.Add(sent)))
 		wait.Go(func() {
 			o := e.get()
 			o.sent = sent

@@ -71,12 +71,11 @@ func (c *Cluster) try2(r *message.Request, ep *Endpoint, now time.Time) (*messag
 		return nil, &failure{Error: givenUp(err)}
 	}
 	e.startTimers(now)
-	req := e.request()
-	again := e.up == nil && !e.grpc && r.Idempotent()
+	again := !r.HasBody() && !e.grpc && r.Idempotent()
 	if again {
 		ep.h2.wait(e)
 	}
-	res, err := ep.h2.t.RoundTrip(req) //nolint:bodyclose // it becomes the message's body
+	res, err := ep.h2.t.RoundTrip(e.request())
 	e.stopHead()
 	if again && ep.h2.waited(e) && r.X.Err() == nil {
 		if err == nil {
