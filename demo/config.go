@@ -9,7 +9,7 @@ import (
 
 // Config is the maru.yaml of the gateway in front of a site: the routes as the
 // platform's makers had them, /oauth, /location, /restaurant, /auction and
-// /reward. It uses the addresses of the site's gateway, admin API and parts.
+// /reward. It uses the addresses of the site's gateway, admin API and registry.
 func Config(s Site) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `# The gateway of the demo estate. It is watched: a change goes live at once, a
@@ -19,23 +19,12 @@ listen:
 admin: { address: %s }
 log: { level: info, access: %s }
 
+# The services register here, and the gateway finds them here.
+registry: { address: %s }
 services:
-`, hostOf(s.Gateway), hostOf(s.Admin), quoted(s.Access))
+`, hostOf(s.Gateway), hostOf(s.Admin), quoted(s.Access), hostOf(s.Registry))
 	for _, name := range Names() {
-		var urls []string
-		for _, p := range s.Parts {
-			if p.Service == name {
-				urls = append(urls, p.URL)
-			}
-		}
-		if len(urls) == 1 {
-			fmt.Fprintf(&b, "  %s: { url: %s }\n", name, urls[0])
-			continue
-		}
-		fmt.Fprintf(&b, "  %s:\n    balance: round-robin\n    urls:\n", name)
-		for _, u := range urls {
-			fmt.Fprintf(&b, "      - %s\n", u)
-		}
+		fmt.Fprintf(&b, "  %[1]s: { registry: %[1]s }\n", name)
 	}
 	b.WriteString(routes)
 	return b.Bytes()

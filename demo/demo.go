@@ -4,18 +4,19 @@
 //
 // The flow: five services, each a process with its own SQLite database and JSON
 // over HTTP, know nothing of the gateway in front of them and nothing of each
-// other:
+// other; all they tell is where they are, to a registry:
 //
 //	member      who the customers are, and their tokens
-//	location    districts and the customers' addresses
-//	restaurant  restaurants and their menus (two instances)
-//	auction     asks, bids, and which bid won
+//	location    districts and the customers' addresses (two instances)
+//	restaurant  restaurants and their menus (three)
+//	auction     asks, bids, and which bid won (two)
 //	reward      points and coupons
 //
 // [Open] opens one of them and [Serve] runs it as a process. [Estate] starts
-// all as children of the calling program and ends them with it. [Config] writes
-// the maru.yaml of the gateway in front, [Walk] goes through a whole auction as
-// a customer would and checks every answer, and [Load] keeps a gentle load.
+// all as children of the calling program, starts again what dies, and ends them
+// with it. [Config] writes the maru.yaml of the gateway in front, [Walk] goes
+// through a whole auction as a customer would and checks every answer, [Load]
+// keeps a gentle load, and [Chaos] breaks instances meanwhile, on a script.
 package demo
 
 import (
@@ -60,6 +61,12 @@ type Options struct {
 	// Dir holds the database, NAME.db, which instances share; empty keeps it in
 	// memory.
 	Dir string
+	// Registry is the URL of the registry, such as
+	// http://127.0.0.1:8761/eureka; [Serve] registers there. Empty is none.
+	Registry string
+	// Address is where [Serve] listens, host:port; when it is empty or taken, a
+	// free port is used.
+	Address string
 	// Log is told of what goes wrong inside the service; nil discards.
 	Log *slog.Logger
 }

@@ -10,33 +10,35 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
 
-// Estate is the demo as processes: six services and the gateway in front, all
-// children of the calling program.
+// Estate is the demo as processes: the gateway with its registry, and the
+// instances of the services, all children of the calling program.
 type Estate struct {
 	// Dir holds databases, maru.yaml and the access log; it must exist.
 	Dir string
-	// Port and AdminPort are the gateway's, on loopback; 0 takes a free one.
-	Port, AdminPort int
+	// Port, AdminPort and RegistryPort are the gateway's, on loopback; 0 takes a
+	// free one.
+	Port, AdminPort, RegistryPort int
 	// Service gives the command that runs [Serve] for a service, Gateway the one
 	// that serves a configuration file. Both must end when their standard input
 	// does.
 	Service func(o Options) *exec.Cmd
 	Gateway func(file string) *exec.Cmd
 	// Healthy is told of each part once it answers, Said of each line that one
-	// logs while all run, Ended of one that ended while it should run; the error
-	// holds its last log lines. They are called one at a time; nil means nobody
-	// listens.
+	// logs while all run, Ended of one that ended while it should run, with its
+	// last log lines, and Back of a service that was started again after that.
+	// They are called one at a time; nil means nobody listens.
 	Healthy func(p Part)
 	Said    func(name, line string)
 	Ended   func(name string, err error)
+	Back    func(p Part)
 
-	mu sync.Mutex // Healthy, Said, Ended
+	mu sync.Mutex // Healthy, Said, Ended, Back
 }
 
 // Part is one running process.
@@ -55,13 +57,16 @@ type Part struct {
 
 // Site is a running estate.
 type Site struct {
-	// Gateway and Admin are the URLs of the gateway and of its operator's API.
-	Gateway, Admin string
+	// Gateway and Admin are the URLs of the gateway and of its operator's API,
+	// Registry that of its registry for clients.
+	Gateway, Admin, Registry string
 	// Config is the gateway's file, Access its log of exchanges.
 	Config, Access string
 	// Parts are the services' processes, in the order of [Instances], and the
-	// gateway last.
+	// gateway last, as they were started first.
 	Parts []Part
+
+	run *run
 }
 
 // Instance is one process to start.
@@ -71,31 +76,40 @@ type Instance struct{ Service, Name string }
 func Instances() []Instance {
 	return []Instance{
 		{"member", "member"},
-		{"location", "location"},
+		{"location", "location-1"},
+		{"location", "location-2"},
 		{"restaurant", "restaurant-1"},
 		{"restaurant", "restaurant-2"},
-		{"auction", "auction"},
+		{"restaurant", "restaurant-3"},
+		{"auction", "auction-1"},
+		{"auction", "auction-2"},
 		{"reward", "reward"},
 	}
 }
 
 // Run starts everything, calls use once all parts are healthy, and stops
 // everything when use returns. It returns when no process is left. A part that
-// fails at the start is an error with the last lines of its log.
+// fails at the start is an error with the last lines of its log; a service that
+// ends later is started again.
 func (e *Estate) Run(ctx context.Context, use func(ctx context.Context, s Site) error) error {
 	// The children are tied to the thread that starts them (Pdeathsig).
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	r := &run{Estate: e, client: &http.Client{Timeout: 2 * time.Second, Transport: new(http.Transport)}}
+	r := &run{
+		Estate: e, client: &http.Client{Timeout: 2 * time.Second, Transport: new(http.Transport)},
+		onThread: make(chan func()), processes: make(map[string]*process),
+	}
 	defer r.client.CloseIdleConnections()
 	site, err := r.start(ctx)
 	if err == nil {
 		watching, done := context.WithCancel(ctx)
 		var alive sync.WaitGroup
-		for _, p := range r.processes {
-			alive.Go(func() { r.watch(watching, p) })
+		for _, part := range site.Parts {
+			alive.Go(func() { r.keep(watching, part, site.Registry) })
 		}
-		err = use(ctx, site)
+		used := make(chan error, 1)
+		go func() { used <- use(ctx, site) }()
+		err = r.serve(used)
 		done()
 		alive.Wait()
 	}
@@ -105,41 +119,77 @@ func (e *Estate) Run(ctx context.Context, use func(ctx context.Context, s Site) 
 // run is one run of an Estate.
 type run struct {
 	*Estate
-	client    *http.Client
-	processes []*process
+	client   *http.Client
+	onThread chan func() // what must be done on the thread that starts processes
+
+	procMu    sync.Mutex
+	processes map[string]*process // by part, the latest of each
 }
 
-// start starts the services side by side, then the gateway.
-func (r *run) start(ctx context.Context) (Site, error) {
-	instances := Instances()
-	s := Site{
-		Config: filepath.Join(r.Dir, "maru.yaml"),
-		Access: filepath.Join(r.Dir, "access.log"),
-		Parts:  make([]Part, len(instances), len(instances)+1),
+// serve does what must be done on this thread until the estate is not used any
+// more.
+func (r *run) serve(used <-chan error) error {
+	for {
+		select {
+		case f := <-r.onThread:
+			f()
+		case err := <-used:
+			return err
+		}
 	}
+}
+
+// find gives the process of a part that runs now, or nil.
+func (r *run) find(part string) *process {
+	r.procMu.Lock()
+	defer r.procMu.Unlock()
+	return r.processes[part]
+}
+
+// spawn starts the process of a part. It must run on the estate's thread.
+func (r *run) spawn(part string, cmd *exec.Cmd) (*process, error) {
+	p, err := start(part, cmd)
+	if err != nil {
+		return nil, err
+	}
+	r.procMu.Lock()
+	defer r.procMu.Unlock()
+	r.processes[part] = p
+	return p, nil
+}
+
+// start starts the gateway, whose registry the services need, then the services
+// side by side.
+func (r *run) start(ctx context.Context) (Site, error) {
+	s := Site{Config: filepath.Join(r.Dir, "maru.yaml"), Access: filepath.Join(r.Dir, "access.log"), run: r}
+	gateway, err := r.open(ctx, &s)
+	if err != nil {
+		return s, err
+	}
+	instances := Instances()
+	s.Parts = make([]Part, len(instances), len(instances)+1)
 	errs := make([]error, len(instances))
 	var starting sync.WaitGroup
 	for i, in := range instances {
 		began := time.Now()
-		p, err := start(in.Name, r.Service(Options{Name: in.Service, Instance: in.Name, Dir: r.Dir}))
+		p, err := r.spawn(in.Name, r.Service(Options{Name: in.Service, Instance: in.Name, Dir: r.Dir, Registry: s.Registry}))
 		if err != nil {
 			errs[i] = err
 			break
 		}
-		r.processes = append(r.processes, p)
 		starting.Go(func() {
-			s.Parts[i], errs[i] = r.await(ctx, p, in.Service, began)
+			if s.Parts[i], errs[i] = r.await(ctx, p, in, s.Registry, began); errs[i] == nil {
+				r.tell(r.Healthy, s.Parts[i])
+			}
 		})
 	}
 	starting.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return s, err
-	}
-	return s, r.open(ctx, &s)
+	s.Parts = append(s.Parts, gateway)
+	return s, errors.Join(errs...)
 }
 
-// await waits until a service is healthy.
-func (r *run) await(ctx context.Context, p *process, service string, began time.Time) (Part, error) {
+// await waits until a service is healthy and registered.
+func (r *run) await(ctx context.Context, p *process, in Instance, registry string, began time.Time) (Part, error) {
 	url, err := p.url(ctx)
 	if err != nil {
 		return Part{}, err
@@ -147,51 +197,95 @@ func (r *run) await(ctx context.Context, p *process, service string, began time.
 	if err := p.healthy(ctx, r.client, url+"/health"); err != nil {
 		return Part{}, err
 	}
-	part := Part{Name: p.name, Service: service, URL: url, PID: p.cmd.Process.Pid, Took: time.Since(began)}
-	r.tell(part)
-	return part, nil
+	if err := p.healthy(ctx, r.client, registry+"/apps/"+strings.ToUpper(in.Service)+"/"+in.Name); err != nil {
+		return Part{}, fmt.Errorf("the registry does not know it: %w", err)
+	}
+	return Part{Name: in.Name, Service: in.Service, URL: url, PID: p.cmd.Process.Pid, Took: time.Since(began)}, nil
 }
 
 // open writes the gateway's file and starts the gateway.
-func (r *run) open(ctx context.Context, s *Site) error {
-	port, err := freePort(ctx, r.Port)
-	if err != nil {
-		return err
+func (r *run) open(ctx context.Context, s *Site) (Part, error) {
+	for _, l := range []struct {
+		url  *string
+		port int
+		path string
+	}{{&s.Gateway, r.Port, ""}, {&s.Admin, r.AdminPort, ""}, {&s.Registry, r.RegistryPort, "/eureka"}} {
+		port, err := freePort(ctx, l.port)
+		if err != nil {
+			return Part{}, err
+		}
+		*l.url = "http://127.0.0.1:" + strconv.Itoa(port) + l.path
 	}
-	adminPort, err := freePort(ctx, r.AdminPort)
-	if err != nil {
-		return err
-	}
-	s.Gateway = "http://127.0.0.1:" + strconv.Itoa(port)
-	s.Admin = "http://127.0.0.1:" + strconv.Itoa(adminPort)
 	if err := os.WriteFile(s.Config, Config(*s), 0o644); err != nil { //nolint:gosec // it holds no secret
-		return fmt.Errorf("write the gateway's configuration: %w", err)
+		return Part{}, fmt.Errorf("write the gateway's configuration: %w", err)
 	}
 	began := time.Now()
-	p, err := start("gateway", r.Gateway(s.Config))
+	p, err := r.spawn(gatewayPart, r.Gateway(s.Config))
 	if err != nil {
-		return err
+		return Part{}, err
 	}
-	r.processes = append(r.processes, p)
 	if err := p.healthy(ctx, r.client, s.Gateway+"/"); err != nil {
-		return err
+		return Part{}, err
 	}
-	part := Part{Name: "gateway", URL: s.Gateway, PID: p.cmd.Process.Pid, Took: time.Since(began)}
-	s.Parts = append(s.Parts, part)
-	r.tell(part)
-	return nil
+	part := Part{Name: gatewayPart, URL: s.Gateway, PID: p.cmd.Process.Pid, Took: time.Since(began)}
+	r.tell(r.Healthy, part)
+	return part, nil
 }
 
-func (r *run) tell(p Part) {
+// gatewayPart is the gateway's name among the parts.
+const gatewayPart = "gateway"
+
+func (r *run) tell(whom func(Part), p Part) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.Healthy != nil {
-		r.Healthy(p)
+	if whom != nil {
+		whom(p)
 	}
 }
 
-// watch tells what a process logs, and when it ends before it should.
-func (r *run) watch(ctx context.Context, p *process) {
+// How long a service that ended stays away: doubled each time, from the first
+// on, unless it ran for a while.
+const (
+	restartWait = 500 * time.Millisecond
+	longestWait = 8 * time.Second
+	ranWell     = 20 * time.Second
+)
+
+// keep tells what a part logs and when it ends before it should, and starts a
+// service that ended again, at the same address. The gateway's end is the
+// caller's to judge.
+func (r *run) keep(ctx context.Context, part Part, registry string) {
+	for wait := restartWait; ; wait = min(2*wait, longestWait) {
+		began := time.Now()
+		why := r.watch(ctx, r.find(part.Name))
+		if why == nil {
+			return
+		}
+		r.mu.Lock()
+		if r.Ended != nil {
+			r.Ended(part.Name, why)
+		}
+		r.mu.Unlock()
+		if part.Service == "" {
+			return
+		}
+		if time.Since(began) > ranWell {
+			wait = restartWait
+		}
+		pause := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		case <-pause.C:
+		}
+		r.again(ctx, part, registry)
+	}
+}
+
+// watch tells what a process logs, until it ends or ctx does; only in the first
+// case it gives the reason.
+func (r *run) watch(ctx context.Context, p *process) error {
 	p.log.listen(func(line string) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -202,31 +296,52 @@ func (r *run) watch(ctx context.Context, p *process) {
 	defer p.log.listen(nil)
 	select {
 	case <-ctx.Done():
-		return
+		return nil
 	case <-p.done:
+		return p.ended()
 	}
-	why := p.ended()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.Ended != nil {
-		r.Ended(p.name, why)
+}
+
+// again starts a service that ended. What goes wrong is seen by who watches it:
+// the process ends, and is started again.
+func (r *run) again(ctx context.Context, part Part, registry string) {
+	o := Options{
+		Name: part.Service, Instance: part.Name, Dir: r.Dir, Registry: registry, Address: strings.TrimPrefix(part.URL, "http://"),
+	}
+	began, started := time.Now(), make(chan error, 1)
+	select {
+	case <-ctx.Done():
+		return
+	case r.onThread <- func() {
+		_, err := r.spawn(part.Name, r.Service(o))
+		started <- err
+	}:
+	}
+	if err := <-started; err != nil {
+		return
+	}
+	if now, err := r.await(ctx, r.find(part.Name), Instance{part.Service, part.Name}, registry, began); err == nil {
+		r.tell(r.Back, now)
 	}
 }
 
 // stop ends the gateway, so that nothing comes in any more, then the services
 // side by side.
 func (r *run) stop() error {
-	errs := make([]error, len(r.processes))
-	last := len(r.processes)
-	if last > len(Instances()) {
-		last--
-		errs[last] = r.processes[last].stop()
+	r.procMu.Lock()
+	defer r.procMu.Unlock()
+	var errs []error
+	if gateway := r.processes[gatewayPart]; gateway != nil {
+		errs = append(errs, gateway.stop())
+		delete(r.processes, gatewayPart)
 	}
-	var stopping sync.WaitGroup
-	for i, p := range slices.All(r.processes[:last]) {
-		stopping.Go(func() { errs[i] = p.stop() })
+	ended := make(chan error, len(r.processes))
+	for _, p := range r.processes {
+		go func() { ended <- p.stop() }()
 	}
-	stopping.Wait()
+	for range r.processes {
+		errs = append(errs, <-ended)
+	}
 	return errors.Join(errs...)
 }
 

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -29,11 +31,43 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "the oven is cold")
 		os.Exit(3)
 	case "serves":
-		if err := Serve(context.Background(), Options{Name: os.Args[1], Instance: os.Args[2]}, os.Stdin, os.Stdout); err != nil {
+		o := Options{Name: os.Args[1], Instance: os.Args[2], Address: os.Args[3], Registry: os.Args[4]}
+		if err := Serve(context.Background(), o, os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
+	case "stands": // as a gateway, and as a registry that takes everything
+		var servers []*http.Server
+		for _, m := range regexp.MustCompile(`address: "(.*)"`).FindAllStringSubmatch(text1(os.Args[1]), -1) {
+			ln, err := net.Listen("tcp", m[1])
+			if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+			servers = append(servers, server)
+			go func() { _ = server.Serve(ln) }()
+		}
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		for _, s := range servers {
+			_ = s.Close()
+		}
 	}
+}
+
+func text1(file string) string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	return string(text)
+}
+
+// stub is the gateway of an [Estate] under test.
+func stub(t *testing.T) func(file string) *exec.Cmd {
+	t.Helper()
+	return func(file string) *exec.Cmd { return child(t, "stands", file) }
 }
 
 func child(t *testing.T, as string, args ...string) *exec.Cmd {
@@ -58,8 +92,9 @@ func TestEstateTellsWhyAPartFails(t *testing.T) {
 			if o.Instance == "restaurant-2" {
 				return child(t, "fails")
 			}
-			return child(t, "serves", o.Name, o.Instance)
+			return child(t, "serves", o.Name, o.Instance, o.Address, o.Registry)
 		},
+		Gateway: stub(t),
 		Healthy: func(p Part) { healthy = append(healthy, p) },
 	}
 	err := e.Run(t.Context(), func(context.Context, Site) error {
@@ -71,7 +106,7 @@ func TestEstateTellsWhyAPartFails(t *testing.T) {
 			t.Errorf("the error lacks %q: %v", want, err)
 		}
 	}
-	if len(healthy) != len(Instances())-1 {
+	if len(healthy) != len(Instances()) { // the gateway, and all but one
 		t.Errorf("%d parts were healthy", len(healthy))
 	}
 	for _, p := range healthy {
@@ -83,12 +118,116 @@ func TestEstateTellsWhyAPartFails(t *testing.T) {
 
 func TestEstateTellsThatItCannotStart(t *testing.T) {
 	t.Parallel()
-	e := Estate{Dir: t.TempDir(), Service: func(Options) *exec.Cmd {
+	e := Estate{Dir: t.TempDir(), Gateway: stub(t), Service: func(Options) *exec.Cmd {
 		return exec.CommandContext(t.Context(), "/nowhere/maru")
 	}}
 	err := e.Run(t.Context(), func(context.Context, Site) error { return nil })
 	if err == nil || !strings.Contains(err.Error(), "start member") {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// A service that is in trouble shows it, one that is killed is started again
+// where it was, and both are well afterwards.
+func TestEstateMeetsTrouble(t *testing.T) {
+	t.Parallel()
+	back := make(chan Part, 1)
+	e := Estate{
+		Dir: t.TempDir(), Gateway: stub(t),
+		Service: func(o Options) *exec.Cmd { return child(t, "serves", o.Name, o.Instance, o.Address, o.Registry) },
+		Back:    func(p Part) { back <- p },
+	}
+	err := e.Run(t.Context(), func(ctx context.Context, s Site) error {
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		part := s.Parts[3]
+		// status is that of an answer within the time, 0 for none, -1 when there
+		// is no connection.
+		status := func(within time.Duration) int {
+			ctx, stop := context.WithTimeout(ctx, within)
+			defer stop()
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, part.URL+"/restaurants/3", http.NoBody)
+			if err != nil {
+				t.Error(err)
+			}
+			resp, err := client.Do(req)
+			switch {
+			case ctx.Err() != nil:
+				return 0
+			case err != nil:
+				return -1
+			}
+			_ = resp.Body.Close()
+			return resp.StatusCode
+		}
+		become := func(what string, want int) {
+			t.Helper()
+			got := 0
+			for range 1000 { // a word over a pipe takes its time
+				if got = status(10 * time.Second); got == want {
+					return
+				}
+			}
+			t.Errorf("%s: status %d, not %d", what, got, want)
+		}
+		for trouble, want := range map[Trouble]int{Fail: http.StatusServiceUnavailable, Refuse: -1} {
+			if err := s.Befall(part.Name, trouble); err != nil {
+				t.Error(err)
+			}
+			become(string(trouble), want)
+			if err := s.Heal(part.Name); err != nil {
+				t.Error(err)
+			}
+			become("after "+string(trouble), http.StatusOK)
+		}
+		if err := s.Befall(part.Name, Hang); err != nil {
+			t.Error(err)
+		}
+		if got := status(100 * time.Millisecond); got != 0 {
+			t.Errorf("one that hangs answers %d", got)
+		}
+		if err := s.Heal(part.Name); err != nil {
+			t.Error(err)
+		}
+		become("after hanging", http.StatusOK)
+		if err := s.Befall(part.Name, Kill); err != nil {
+			t.Error(err)
+		}
+		if p := <-back; p.Name != part.Name || p.URL != part.URL || p.PID == part.PID {
+			t.Errorf("%+v came back for %+v", p, part)
+		}
+		become("after being killed", http.StatusOK)
+		if err := s.Befall("kitchen", Hang); err == nil {
+			t.Error("an unknown instance hangs")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// Every act is about an instance that has another beside it, one after the other.
+func TestScriptBreaksOneOfSeveral(t *testing.T) {
+	t.Parallel()
+	service, many := map[string]string{}, map[string]int{}
+	for _, in := range Instances() {
+		service[in.Name] = in.Service
+		many[in.Service]++
+	}
+	var before time.Duration
+	done := map[Trouble]bool{}
+	for _, a := range Script() {
+		if many[service[a.Instance]] < 2 {
+			t.Errorf("%s is the only one", a.Instance)
+		}
+		if a.At < before || a.For <= 0 {
+			t.Errorf("%s begins at %v, before %v", a.Instance, a.At, before)
+		}
+		before = a.At + a.For + aftermath
+		done[a.Trouble] = true
+	}
+	if len(done) != 5 {
+		t.Errorf("the troubles are %v", done)
 	}
 }
 
@@ -174,7 +313,7 @@ func TestFreePort(t *testing.T) {
 
 // site is what an Estate could have started; nothing runs.
 func site() Site {
-	s := Site{Gateway: "http://127.0.0.1:8080", Admin: "http://127.0.0.1:7070", Access: `C:\logs "a"/access.log`}
+	s := Site{Gateway: "http://127.0.0.1:8080", Admin: "http://127.0.0.1:7070", Registry: "http://127.0.0.1:8761/eureka", Access: `C:\logs "a"/access.log`}
 	for i, in := range Instances() {
 		s.Parts = append(s.Parts, Part{Name: in.Name, Service: in.Service, URL: fmt.Sprintf("http://127.0.0.1:%d", 9101+i)})
 	}
@@ -191,8 +330,8 @@ func TestConfigLoadsWithoutFindings(t *testing.T) {
 	if len(findings) > 0 {
 		t.Errorf("findings:\n%s", &out)
 	}
-	if n := len(file.Services["restaurant"].URLs); n != 2 {
-		t.Errorf("restaurant has %d endpoints", n)
+	if r := file.Services["restaurant"].Registry; r == nil || r.Name != "restaurant" || file.Registry.Address != "127.0.0.1:8761" {
+		t.Errorf("restaurant is found in %+v", r)
 	}
 	if file.Log.Access != site().Access || file.Admin.Address != "127.0.0.1:7070" {
 		t.Errorf("%+v %+v", file.Log, file.Admin)
@@ -221,12 +360,19 @@ func TestMeter(t *testing.T) {
 	if got := r.Services["reward"]; got.Rate < 49 || got.Rate > 51 || got.P50 != 501*time.Microsecond {
 		t.Errorf("reward: %+v", got)
 	}
+	mark := m.Mark()
+	if got := m.Since(mark); got.Calls != 0 || got.Failures != 0 {
+		t.Errorf("nothing was %+v", got)
+	}
 	now = now.Add(time.Minute)
 	if r := m.Read(); r.Calls != 1001 || r.All != (Pace{}) || len(r.Services) != 0 {
 		t.Errorf("a minute later: %+v", r)
 	}
 	for range 2 * meterSamples {
 		m.Seen("auction", time.Millisecond, nil)
+	}
+	if got := m.Since(mark); got.Calls != 2*meterSamples || got.Failures != 0 || got.P99 != time.Millisecond {
+		t.Errorf("since then: %+v", got)
 	}
 	if len(m.samples) != meterSamples {
 		t.Errorf("%d samples are kept", len(m.samples))
@@ -272,7 +418,7 @@ func TestWalkSeesWhatIsMissing(t *testing.T) {
 		}
 	})
 	want := []string{
-		"both restaurants share the work",
+		"the restaurants share the work",
 		"a preflight from a known origin is allowed",
 		"a preflight from a known origin is allowed",
 		"one from elsewhere is refused",

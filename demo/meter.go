@@ -101,6 +101,44 @@ func (m *Meter) Read() Reading {
 	return r
 }
 
+// Mark is a moment of a [Meter].
+type Mark struct {
+	at              time.Time
+	calls, failures int64
+}
+
+// Mark notes the present moment.
+func (m *Meter) Mark() Mark {
+	now := m.now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return Mark{now, m.calls, m.failures}
+}
+
+// Stretch is what there was since a [Mark].
+type Stretch struct {
+	// Calls and Failures count those that ended since.
+	Calls    int64 `json:"requests"`
+	Failures int64 `json:"errors"`
+	// P99 is of their times, the latest thousands of them.
+	P99 time.Duration `json:"p99_ns"`
+}
+
+// Since gives what there was since a mark.
+func (m *Meter) Since(mark Mark) Stretch {
+	m.mu.Lock()
+	s := Stretch{Calls: m.calls - mark.calls, Failures: m.failures - mark.failures}
+	var times []time.Duration
+	for _, one := range m.samples {
+		if !one.at.Before(mark.at) {
+			times = append(times, one.took)
+		}
+	}
+	m.mu.Unlock()
+	s.P99 = paceOf(times, time.Second).P99
+	return s
+}
+
 func paceOf(times []time.Duration, span time.Duration) Pace {
 	if len(times) == 0 {
 		return Pace{}

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -18,7 +19,7 @@ import (
 type process struct {
 	name  string
 	cmd   *exec.Cmd
-	stdin io.Closer // its end is the child's sign to end
+	stdin io.WriteCloser // a line is a [Trouble], its end the child's sign to end
 	log   *tail
 	said  chan string   // the first line of its standard output
 	done  chan struct{} // closed when it has ended; err is set before
@@ -125,8 +126,10 @@ func (p *process) ended() error {
 	return fmt.Errorf("%s (pid %d) ended: %s%s", p.name, p.cmd.Process.Pid, how, p.log.last())
 }
 
-// stop ends the child: by closing its input, and when that is not enough by force.
+// stop ends the child: by closing its input, and when that is not enough by
+// force. One that was stopped goes on first.
 func (p *process) stop() error {
+	_ = p.cmd.Process.Signal(syscall.SIGCONT)
 	_ = p.stdin.Close()
 	timer := time.NewTimer(stopTime)
 	defer timer.Stop()

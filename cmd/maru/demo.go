@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -21,31 +22,38 @@ import (
 
 // demoCommand runs the example estate behind a gateway.
 type demoCommand struct {
-	Port        *int     `help:"Port of the gateway on 127.0.0.1; 0 takes a free one (default 8080, or a free one when it is taken)." placeholder:"PORT"`
-	AdminPort   *int     `name:"admin-port" help:"Port of the admin API on 127.0.0.1; 0 takes a free one (default 7070, or a free one when it is taken)." placeholder:"PORT"`
-	Load        loadRate `help:"Requests a second of the load that is kept up, such as 200/s; 0 is none." default:"50/s" placeholder:"RATE"`
-	Data        string   `help:"Keep databases, maru.yaml and access log in this folder (default: a temporary one that is removed)." placeholder:"DIR"`
-	Once        bool     `help:"Start, check everything through the gateway, print the result, stop. Exit code 0: all is well; 1: not."`
-	JSON        bool     `name:"json" help:"With --once: print the result as JSON."`
-	PrintConfig bool     `name:"print-config" help:"Print the gateway's maru.yaml to standard output; all else goes to standard error."`
-	ConfigOut   string   `name:"config-out" help:"Write the gateway's maru.yaml to this file as well." placeholder:"FILE"`
+	Port         *int     `help:"Port of the gateway on 127.0.0.1; 0 takes a free one (default 8080, or a free one when it is taken)." placeholder:"PORT"`
+	AdminPort    *int     `name:"admin-port" help:"Port of the admin API on 127.0.0.1; 0 takes a free one (default 7070, or a free one when it is taken)." placeholder:"PORT"`
+	RegistryPort *int     `name:"registry-port" help:"Port of the registry on 127.0.0.1; 0 takes a free one (default 8761, or a free one when it is taken)." placeholder:"PORT"`
+	Load         loadRate `help:"Requests a second of the load that is kept up, such as 200/s; 0 is none." default:"50/s" placeholder:"RATE"`
+	Data         string   `help:"Keep databases, maru.yaml and access log in this folder (default: a temporary one that is removed)." placeholder:"DIR"`
+	Chaos        bool     `help:"Kill, hang, slow and break instances on a script while the load runs, and show what users see of it."`
+	Pace         float64  `help:"With --chaos: play the script this many times as fast." default:"1" placeholder:"TIMES"`
+	Once         bool     `help:"Start, check everything through the gateway, print the result, stop; with --chaos, play the script once instead. Exit code 0: all is well; 1: not."`
+	JSON         bool     `name:"json" help:"With --once: print the result as JSON."`
+	Plain        bool     `help:"Show whole lines without colour, as where there is no terminal."`
+	PrintConfig  bool     `name:"print-config" help:"Print the gateway's maru.yaml to standard output; all else goes to standard error."`
+	ConfigOut    string   `name:"config-out" help:"Write the gateway's maru.yaml to this file as well." placeholder:"FILE"`
 }
 
 // Help is shown by maru demo --help.
 func (demoCommand) Help() string {
-	return `A reverse-auction food platform: customers ask, restaurants bid, the lowest bid wins. Five services, six processes
-with a database each, know nothing of the gateway in front of them. Everything runs on loopback and ends with Ctrl-C.
+	return `A reverse-auction food platform: customers ask, restaurants bid, the lowest bid wins. Five services, nine processes
+with a database for each service, know nothing of the gateway in front of them; they register, and it finds them. Everything runs on loopback and
+ends with Ctrl-C.
 
 Examples:
   maru demo
+  maru demo --chaos
   maru demo --once
   maru demo --load 200/s --port 9090`
 }
 
 // The ports that the demo takes when they are free and nobody chose.
 const (
-	demoPort      = 8080
-	demoAdminPort = 7070
+	demoPort         = 8080
+	demoAdminPort    = 7070
+	demoRegistryPort = 8761
 )
 
 // loadRate is a number of requests a second.
@@ -68,6 +76,12 @@ func (c *demoCommand) Validate() error {
 	if c.JSON && !c.Once {
 		return errors.New("--json is the form of --once's result: add --once")
 	}
+	if c.Chaos && c.Load == 0 {
+		return errors.New("--chaos shows what a load sees: give --load more than 0")
+	}
+	if !(c.Pace >= 0.1 && c.Pace <= 20) {
+		return fmt.Errorf("--pace %v: a number from 0.1 to 20", c.Pace)
+	}
 	return nil
 }
 
@@ -84,6 +98,9 @@ func (c *demoCommand) Run() error {
 	}
 	show := newScreen(out)
 	show.quiet = c.JSON
+	if c.Plain {
+		show.terminal, show.color = false, false
+	}
 	estate, err := c.estate(ctx, show)
 	if err != nil {
 		return err
@@ -95,6 +112,7 @@ func (c *demoCommand) Run() error {
 	if !c.Once { // the check provokes what the gateway complains of
 		estate.Said = show.said
 	}
+	estate.Back = show.back
 	estate.Ended = func(name string, err error) {
 		show.event(err.Error())
 		if name == "gateway" {
@@ -106,7 +124,10 @@ func (c *demoCommand) Run() error {
 		if err := c.config(s); err != nil {
 			return err
 		}
-		if c.Once {
+		switch {
+		case c.Once && c.Chaos:
+			return c.onceChaos(ctx, show, s)
+		case c.Once:
 			return c.once(ctx, show, s)
 		}
 		c.keep(ctx, show, s)
@@ -136,6 +157,10 @@ func (c *demoCommand) estate(ctx context.Context, show *screen) (*demo.Estate, e
 	if err != nil {
 		return nil, err
 	}
+	registryPort, err := choosePort(ctx, show, c.RegistryPort, demoRegistryPort, "--registry-port")
+	if err != nil {
+		return nil, err
+	}
 	dir := c.Data
 	if dir == "" {
 		dir, err = os.MkdirTemp("", "maru-demo-")
@@ -146,9 +171,10 @@ func (c *demoCommand) estate(ctx context.Context, show *screen) (*demo.Estate, e
 		return nil, fmt.Errorf("make the demo's folder: %w", err)
 	}
 	return &demo.Estate{
-		Dir: dir, Port: port, AdminPort: adminPort,
+		Dir: dir, Port: port, AdminPort: adminPort, RegistryPort: registryPort,
 		Service: func(o demo.Options) *exec.Cmd {
-			return exec.Command(self, "demo-part", "--service", o.Name, "--instance", o.Instance, "--dir", o.Dir) //nolint:gosec,noctx // ends with its input
+			return exec.Command(self, "demo-part", "--service", o.Name, "--instance", o.Instance, "--dir", o.Dir, //nolint:gosec,noctx // ends with its input
+				"--registry", o.Registry, "--address", o.Address)
 		},
 		Gateway: func(file string) *exec.Cmd {
 			return exec.Command(self, "demo-part", "--gateway", file) //nolint:gosec,noctx // ends with its input
@@ -235,8 +261,14 @@ func (c *demoCommand) keep(ctx context.Context, show *screen, s demo.Site) {
 	client, done := demoClient(s, meter.Seen)
 	defer done()
 	began := time.Now()
+	var work sync.WaitGroup
+	defer work.Wait()
+	chaos := c.chaos(show, &s, &meter)
+	if chaos != nil {
+		work.Go(func() { c.rounds(ctx, show, chaos) })
+	}
 	if c.Load > 0 {
-		go show.live(ctx, began, &meter)
+		work.Go(func() { show.live(ctx, began, &meter, chaos) })
 	}
 	load := demo.Load{Client: client, Rate: float64(c.Load)}
 	_ = load.Run(ctx) // it ends with ctx and in no other way
@@ -250,6 +282,8 @@ type demoPartCommand struct {
 	Gateway  string `help:"Configuration file to serve." xor:"part" required:"" placeholder:"FILE"`
 	Instance string `help:"Name of the instance."`
 	Dir      string `help:"Folder of the database."`
+	Registry string `help:"URL of the registry."`
+	Address  string `help:"Address of the service; empty for a free port."`
 }
 
 // Run runs the part.
@@ -265,7 +299,7 @@ func (c *demoPartCommand) Run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	return demo.Serve(ctx, demo.Options{
-		Name: c.Service, Instance: c.Instance, Dir: c.Dir,
-		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Name: c.Service, Instance: c.Instance, Dir: c.Dir, Registry: c.Registry, Address: c.Address,
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}, os.Stdin, os.Stdout)
 }

@@ -154,7 +154,9 @@ func (s *screen) site(site demo.Site) {
 	gateway := site.Parts[len(site.Parts)-1]
 	lines := []string{
 		fmt.Sprintf("  %s  %s   pid %d", s.in(bold, "gateway"), s.in(bold, pad(site.Gateway, 24)), gateway.PID),
+		fmt.Sprintf("  %s  %s   what happens, live", s.in(bold, "console"), site.Admin+"/console/"),
 		fmt.Sprintf("  %s  %s   routes, services, metrics, reload", s.in(bold, "admin  "), pad(site.Admin, 24)),
+		fmt.Sprintf("  %s  %s", s.in(bold, "registry"), site.Registry),
 		"",
 		s.in(faint, "  "+pad("route", 15)+"   "+pad("service", 12)+pad("process", 14)+pad("address", 25)+"pid"),
 	}
@@ -203,7 +205,7 @@ const (
 )
 
 // live shows the load until ctx ends.
-func (s *screen) live(ctx context.Context, began time.Time, m *demo.Meter) {
+func (s *screen) live(ctx context.Context, began time.Time, m *demo.Meter, chaos *demo.Chaos) {
 	every := printEvery
 	if s.terminal {
 		every = drawEvery
@@ -216,11 +218,14 @@ func (s *screen) live(ctx context.Context, began time.Time, m *demo.Meter) {
 			return
 		case <-tick.C:
 		}
-		r, up := m.Read(), time.Since(began)
+		line := func(width int) string { return s.status(m.Read(), time.Since(began), width) }
+		if chaos != nil {
+			line = func(width int) string { return s.broken(m.Read(), chaos.Now(), time.Since(began), width) }
+		}
 		if s.terminal {
-			s.draw(s.status(r, up, s.width()))
+			s.draw(line(s.width()))
 		} else {
-			s.print(s.status(r, up, 1<<10))
+			s.print(line(1 << 10))
 		}
 	}
 }
