@@ -7,13 +7,13 @@ BIN     := $(CURDIR)/.bin
 MODULES := $(patsubst %/go.mod,%,$(wildcard conformance/go.mod participant/go.mod))
 
 # command:package of what some tests drive besides Go; without it they are skipped and say so.
-NEEDS   := openssl:openssl curl:curl
+NEEDS   := openssl:openssl curl:curl chromium:chromium
 
 # Fuzzing time for each target of `make fuzz`, length of `make soak`.
 FUZZTIME ?= 30s
 SOAKTIME ?= 60s
 
-.PHONY: help build install test race lint generate generated conformance bench chaos soak fuzz needs tools clean
+.PHONY: help build install test race lint generate generated conformance console bench chaos soak fuzz needs tools clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,11 @@ generated: generate ## fail when something generated was not committed
 
 conformance: ## run the foreign suites: modules of their own, so that the binary stays small
 	@set -e; for m in $(MODULES); do echo "$$m:"; (cd $$m && $(GO) test ./...); done
+
+console: ## build the console's pages into ui/dist (needs Node 20 and npm 11); commit the result
+	npm --prefix console-src ci --no-audit --no-fund
+	npm --prefix console-src test
+	npm --prefix console-src run build
 
 bench: build ## measure maru beside nginx, HAProxy and Caddy; writes docs/benchmarks.md
 	$(GO) run ./bench

@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/maru-msa/maru/diag"
@@ -56,6 +57,9 @@ type API struct {
 	// Token gives the bearer token that callers must send, nil or "" when they
 	// need none. Without a token only loopback peers are served.
 	Token func() string
+	// Console serves the pages under /console/, by paths relative to that; nil
+	// means that there are none. It must answer GET and HEAD alike for everyone.
+	Console http.Handler
 	// Version of the program, for maru_build_info.
 	Version string
 	// Log is for operators; nil discards.
@@ -65,7 +69,10 @@ type API struct {
 // Handler gives the API with its guard around it.
 func (a *API) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", index)
+	mux.HandleFunc("GET /{$}", a.start)
+	if a.Console != nil {
+		mux.Handle("GET "+pagesAt, http.StripPrefix(strings.TrimSuffix(pagesAt, "/"), a.Console))
+	}
 	mux.HandleFunc("GET /healthz", a.health)
 	mux.HandleFunc("GET /readyz", a.readiness)
 	mux.Handle("GET /metrics", a.metrics())
@@ -85,11 +92,12 @@ func (a *API) Handler() http.Handler {
 	return a.guard(mux)
 }
 
-// index lists what there is, for whoever opens the address in a browser.
+// index lists what there is, for whoever asks the address itself.
 func index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, `maru admin
 
+GET  /console/            the console, for browsers
 GET  /healthz             alive
 GET  /readyz              ready for traffic, or why not
 GET  /metrics             Prometheus

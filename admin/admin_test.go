@@ -113,6 +113,7 @@ func TestGuard(t *testing.T) {
 	open := newBench(t)
 	closed := newBench(t)
 	closed.api.Token = func() string { return "s3cret" }
+	closed.api.Console = http.NotFoundHandler()
 	closed.serve(t)
 	for _, tt := range []struct {
 		name   string
@@ -136,6 +137,10 @@ func TestGuard(t *testing.T) {
 		{"wrong scheme", closed, "GET", "/metrics", []string{"Authorization: Basic s3cret"}, 401},
 		{"token", closed, "GET", "/metrics", []string{"Authorization: bearer s3cret"}, 200},
 		{"token under any name", closed, "GET", "/healthz", []string{"Authorization: Bearer s3cret", "Host: gateway.example"}, 200},
+		{"a page needs no token", closed, "GET", "/console/services/a", nil, 404},
+		{"what is beside the pages does", closed, "GET", "/consoles/", nil, 401},
+		{"nor does a way out of them lead on", closed, "GET", "/console/../v1/config", nil, 401},
+		{"pages are only read", closed, "POST", "/console/", nil, 401},
 		{"token, cross-site", closed, "POST", "/v1/drain", []string{"Authorization: Bearer s3cret", "Sec-Fetch-Site: cross-site"}, 403},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

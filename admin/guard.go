@@ -11,7 +11,8 @@ import (
 
 // guard lets through who may use the API:
 //
-//   - with a token: whoever sends it as "Authorization: Bearer TOKEN";
+//   - with a token: whoever sends it as "Authorization: Bearer TOKEN", and
+//     everyone to the console's pages, which ask for it;
 //   - without one: peers on this machine whose Host is this machine, since a
 //     page in a browser here can reach loopback under a name of its own
 //     (DNS rebinding) but can't choose the Host;
@@ -25,7 +26,7 @@ func (a *API) guard(next http.Handler) http.Handler {
 			token = a.Token()
 		}
 		switch {
-		case token != "" && !hasToken(r, token):
+		case token != "" && !hasToken(r, token) && !a.isPage(r):
 			w.Header().Set("WWW-Authenticate", `Bearer realm="maru admin"`)
 			refuse(w, http.StatusUnauthorized, "send the token of admin.token-file: Authorization: Bearer TOKEN")
 		case token == "" && !local(r.RemoteAddr):

@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"sync/atomic"
 
 	"github.com/maru-msa/maru/admin"
 	"github.com/maru-msa/maru/config"
+	"github.com/maru-msa/maru/console"
 	"github.com/maru-msa/maru/diag"
+	"github.com/maru-msa/maru/ui"
 )
 
 // desk is where the operator's API listens. Its address may change by reload.
@@ -43,12 +46,29 @@ func (g *gateway) equip() {
 		},
 	}
 	g.desk.api.Registry = g.registrar.running
+	g.desk.api.Console = g.pages()
 	if g.fromFile {
 		g.desk.api.Reload, g.desk.api.Place = g.reload, g.place
 	}
 	if !g.plain {
 		g.desk.api.Recorder, g.desk.api.Board = &g.recorder, &g.board
 	}
+}
+
+// pages gives the console's pages. They are part of this binary: without them the
+// API serves all the same.
+func (g *gateway) pages() http.Handler {
+	files, err := ui.Files()
+	if err != nil {
+		g.env.Log.Error("there is no console", "error", err)
+		return nil
+	}
+	pages, err := console.New(files)
+	if err != nil {
+		g.env.Log.Error("there is no console", "error", err)
+		return nil
+	}
+	return pages
 }
 
 // place finds a path of the configuration in the live file.
