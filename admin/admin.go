@@ -43,6 +43,8 @@ type API struct {
 	Recorder *telemetry.Recorder
 	// Board keeps the last minutes of what was counted; nil shows none.
 	Board *metrics.Board
+	// Hystrix serves the same to dashboards of Hystrix; nil turns it off.
+	Hystrix *metrics.Hystrix
 	// Reload loads the configuration again; nil means that there is nothing to
 	// load.
 	Reload func(by string) Reload
@@ -109,6 +111,7 @@ POST /v1/explain          which route takes a request, and why: {"method", "url"
 GET  /v1/listeners        the listeners
 GET  /v1/services         the services; /v1/services/NAME with endpoints
 GET  /v1/board            requests, errors and latency now, by service and route; /v1/board/stream streams it
+GET  /hystrix.stream      the services as dashboards of Hystrix read them
 GET  /v1/registry         the registry: counts, leases, peers; /v1/registry/watch streams changes
 GET  /v1/registry/apps    its services; /v1/registry/apps/NAME with instances, /v1/registry/apps/NAME/ID whole
 POST /v1/registry/apps/NAME/ID/drain      take it out of traffic; the same with /status {"status"}; DELETE of /status ends both

@@ -1,13 +1,43 @@
 package admin
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/maru-msa/maru/metrics"
+)
 
 // boards puts up what shows the last minutes; a process that counts nothing has
 // none.
 func (a *API) boards(mux *http.ServeMux) {
-	if a.Board == nil {
-		return
+	if a.Board != nil {
+		mux.HandleFunc("GET /v1/board", a.Board.ServeView)
+		mux.HandleFunc("GET /v1/board/stream", a.Board.ServeStream)
 	}
-	mux.HandleFunc("GET /v1/board", a.Board.ServeView)
-	mux.HandleFunc("GET /v1/board/stream", a.Board.ServeStream)
+	if a.Hystrix != nil {
+		mux.Handle("GET /hystrix.stream", a.Hystrix)
+		mux.Handle("GET /actuator/hystrix.stream", a.Hystrix)
+	}
+}
+
+// readers are the readers of each kind of stream.
+func (a *API) readers() (list []metrics.Readers) {
+	if a.Board != nil {
+		list = append(list, a.Board.Readers())
+	}
+	if a.Hystrix != nil {
+		list = append(list, a.Hystrix.Readers())
+	}
+	return list
+}
+
+// streams is who reads the streams.
+func (e *exposition) streams(list []metrics.Readers) {
+	open := e.gauge("maru_stream_readers", "Clients that read a stream.", "stream")
+	cut := e.counter("maru_stream_cut_total", "Readers that were cut because they fell behind.", "stream")
+	refused := e.counter("maru_stream_refused_total", "Readers that found no seat.", "stream")
+	for _, r := range list {
+		open.add(float64(r.Open), r.Stream)
+		cut.add(float64(r.Cut), r.Stream)
+		refused.add(float64(r.Refused), r.Stream)
+	}
 }

@@ -86,3 +86,15 @@ func (s *Server) Listeners() []ListenerStatus {
 	}
 	return out
 }
+
+// RouteTargets gives the service that each route leads to; routes that lead to
+// none are left out.
+func (rt *Runtime) RouteTargets() map[string]string {
+	out := make(map[string]string, len(rt.rules))
+	for i := range rt.rules {
+		if e := rt.rules[i].Value; e.service != "" {
+			out[e.name] = e.service
+		}
+	}
+	return out
+}

@@ -3,6 +3,7 @@ package metrics
 import (
 	"context"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +27,9 @@ type Board struct {
 	Clusters func() []*upstream.Cluster
 	// Version gives the number of the live configuration; nil means 0.
 	Version func() int
+	// Targets gives the service of each route; nil means that no route's events
+	// are a service's. It is asked once for each version.
+	Targets func() map[string]string
 
 	mu       sync.Mutex
 	tick     int // of the last sample, from 1
@@ -38,6 +42,9 @@ type Board struct {
 	latency  [window]telemetry.Latency // as it was before each of the last seconds
 	services map[string]*series
 	routes   map[string]*series
+	events   map[string]*eventSeries // of filters, by telemetry's key
+	targets  map[string]string
+	targetsV int           // the version that targets are of
 	changed  chan struct{} // closed by the next sample
 	frame    *frame        // the last that somebody looked at
 
@@ -51,6 +58,17 @@ type series struct {
 	requests [spark]uint32
 	errors   [window]uint32
 }
+
+// eventSeries are the last seconds of one kind of a filter's events.
+type eventSeries struct {
+	owner, name string // name is "filter reason"
+	last        uint64
+	tick        int
+	counts      [window]uint32
+}
+
+// shown tells which filters' events boards show.
+func shown(filter string) bool { return filter == "fallback" || filter == "cache" }
 
 // Run samples each second until ctx ends.
 func (b *Board) Run(ctx context.Context) error {
@@ -89,7 +107,7 @@ func (b *Board) sample(now time.Time) {
 	second.Since(&before.Latency)
 	b.p99[i] = second.Quantile(0.99)
 	if b.services == nil {
-		b.services, b.routes = make(map[string]*series), make(map[string]*series)
+		b.services, b.routes, b.events = make(map[string]*series), make(map[string]*series), make(map[string]*eventSeries)
 	}
 	for name, n := range b.Recorder.Services() {
 		b.file(b.services, name, n)
@@ -97,6 +115,7 @@ func (b *Board) sample(now time.Time) {
 	for name, n := range b.Recorder.Routes() {
 		b.file(b.routes, name, n)
 	}
+	b.fileEvents()
 	gone := func(_ string, s *series) bool { return s.tick != b.tick }
 	maps.DeleteFunc(b.services, gone)
 	maps.DeleteFunc(b.routes, gone)
@@ -120,6 +139,58 @@ func (b *Board) file(list map[string]*series, name string, n telemetry.Tally) {
 	s.requests[b.tick%spark] = uint32(n.Requests - s.last.Requests) //nolint:gosec // of one second
 	s.errors[b.tick%window] = uint32(n.Errors - s.last.Errors)      //nolint:gosec // of one second
 	s.last, s.tick = n, b.tick
+}
+
+func (b *Board) fileEvents() {
+	for key, e := range b.Recorder.Events(shown) {
+		s := b.events[key]
+		if s == nil {
+			s = &eventSeries{owner: e.Owner, name: e.Filter + " " + e.Reason}
+			b.events[key] = s
+		}
+		if e.N < s.last {
+			s.last = 0
+		}
+		s.counts[b.tick%window] = uint32(e.N - s.last) //nolint:gosec // of one second
+		s.last, s.tick = e.N, b.tick
+	}
+	maps.DeleteFunc(b.events, func(_ string, s *eventSeries) bool { return s.tick != b.tick })
+}
+
+// happened counts the events of the last ten seconds by service. The caller has
+// the lock.
+func (b *Board) happened() map[string]map[string]uint64 {
+	out := make(map[string]map[string]uint64)
+	if len(b.events) == 0 {
+		return out
+	}
+	if b.Version != nil && b.Targets != nil && (b.targets == nil || b.targetsV != b.Version()) {
+		b.targets, b.targetsV = b.Targets(), b.Version()
+	}
+	for _, s := range b.events {
+		n := uint64(0)
+		for _, c := range s.counts {
+			n += uint64(c)
+		}
+		service, isService := strings.CutPrefix(s.owner, "service:")
+		if !isService {
+			service = b.targets[s.owner]
+		}
+		if n == 0 || service == "" {
+			continue
+		}
+		if out[service] == nil {
+			out[service] = make(map[string]uint64)
+		}
+		out[service][s.name] += n
+		if s.name == "cache collapsed" && !isService {
+			if r := b.routes[s.owner]; r != nil {
+				requests, _ := r.window()
+				out[service]["batched"] += requests
+			}
+		}
+	}
+	return out
 }
 
 // span is how long the last n seconds really were. The caller has the lock.

@@ -188,8 +188,8 @@ func (b *Board) serviceView(c *upstream.Cluster) ServiceView {
 			v.Up++
 		}
 	}
-	v.Out = v.Endpoints - v.Up
-	v.Breaker = BreakerView{State: "closed", Mode: "auto"}
+	v.Out, v.Panic = v.Endpoints-v.Up, stats.Panic
+	v.guard(&stats.Guard)
 	if s := b.services[stats.Name]; s != nil {
 		v.Requests, v.Errors = s.window()
 		v.RPS, v.ErrorPercent = perSecond(v.Requests, b.span(window)), percent(v.Errors, v.Requests)
@@ -199,6 +199,21 @@ func (b *Board) serviceView(c *upstream.Cluster) ServiceView {
 		}
 	}
 	return v
+}
+
+// guard fills in what the service's guard counted.
+func (v *ServiceView) guard(g *upstream.GuardStats) {
+	v.Mean, v.P50, v.P90, v.P99 = ms(g.Latency.Mean), ms(g.Latency.P50), ms(g.Latency.P90), ms(g.Latency.P99)
+	v.Breaker = BreakerView{g.Breaker.State.String(), g.Breaker.Mode.String(), g.Breaker.Opened, ms(g.BreakerWait)}
+	if g.BreakerOff {
+		v.Breaker.State = "off"
+	}
+	v.Limit = LimitView{Off: g.LimitOff, Now: g.Limit, InFlight: g.InFlight, Waiting: g.Waiting, Queue: g.Queue}
+	for _, n := range g.Shed {
+		v.Limit.Shed += n
+	}
+	v.Budget = BudgetView{g.Budget.Taken, g.Budget.Refused}
+	v.Retried, v.Fallbacks, v.Counts = g.Retried, g.Fallbacks, CountsView(g.Counts)
 }
 
 func (b *Board) routeViews() []RouteView {
@@ -296,9 +311,9 @@ func (b *Board) ServeView(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(append(b.current().json, '\n')) // the caller is gone
 }
 
-// whole is how often a board that does not change is sent all the same: its
+// refresh is how often a board that does not change is sent all the same: its
 // history moves on.
-const whole = 5 * time.Second
+const refresh = 5 * time.Second
 
 // ServeStream answers with the board as server-sent events: at once, then after
 // each sample; a comment instead while nothing but the time is new.
@@ -318,7 +333,7 @@ func (b *Board) ServeStream(w http.ResponseWriter, r *http.Request) {
 		next := b.wait()
 		f := b.current()
 		event := []byte(": ping\n\n")
-		if now := time.Now(); f.version != version || now.Sub(sent) >= whole {
+		if now := time.Now(); f.version != version || now.Sub(sent) >= refresh {
 			sent, version, event = now, f.version, f.event
 		}
 		if !out.send(event) {

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"iter"
 	"math/bits"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -156,4 +157,28 @@ func (r *route) tally() (n Tally) {
 		}
 	}
 	return n
+}
+
+// Event is how often a filter told of something; it only grows. Owner is the
+// route, "service:NAME", "listener:NAME" or "global".
+type Event struct {
+	Filter, Owner, Reason string
+	N                     uint64
+}
+
+// Events gives the events of the filters that wanted takes, each with a key of
+// its own that stays. It allocates nothing.
+func (t *Recorder) Events(wanted func(filter string) bool) iter.Seq2[string, Event] {
+	return func(yield func(string, Event) bool) {
+		for key, c := range t.filters.all() {
+			name, rest, _ := strings.Cut(key, "\x00")
+			if !wanted(name) {
+				continue
+			}
+			owner, reason, _ := strings.Cut(rest, "\x00")
+			if !yield(key, Event{name, owner, reason, c.sum()}) {
+				return
+			}
+		}
+	}
 }

@@ -51,7 +51,7 @@ func (g *gateway) equip() {
 		g.desk.api.Reload, g.desk.api.Place = g.reload, g.place
 	}
 	if !g.plain {
-		g.desk.api.Recorder, g.desk.api.Board = &g.recorder, &g.board
+		g.desk.api.Recorder, g.desk.api.Board, g.desk.api.Hystrix = &g.recorder, &g.board, &g.hystrix
 	}
 }
 

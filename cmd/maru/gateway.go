@@ -44,6 +44,7 @@ type gateway struct {
 	recorder  telemetry.Recorder
 	target    telemetry.Target
 	board     metrics.Board
+	hystrix   metrics.Hystrix
 	status    admin.Status
 	desk      desk
 	registrar registrar
@@ -117,12 +118,24 @@ func (g *gateway) prepare(ctx context.Context, alive *sync.WaitGroup) {
 	if !g.plain {
 		g.recorder.Log = &telemetry.AccessLog{W: &g.target}
 		alive.Go(func() { _ = g.recorder.Log.Run(ctx) })
-		g.board.Recorder, g.board.Clusters, g.board.Version = &g.recorder, g.clusters, g.version
+		g.watchServices()
 		alive.Go(func() { _ = g.board.Run(ctx) })
 		g.env.Done, g.env.Refused, g.env.Count = g.recorder.Done, g.recorder.Refused, g.recorder.Filter
 	}
 	g.server.Env = g.env
 	g.equip()
+}
+
+// watchServices gives the board what it looks at.
+func (g *gateway) watchServices() {
+	g.board.Recorder, g.board.Clusters, g.board.Version = &g.recorder, g.clusters, g.version
+	g.board.Targets = func() map[string]string {
+		if rt := g.server.Runtime(); rt != nil {
+			return rt.RouteTargets()
+		}
+		return nil
+	}
+	g.hystrix.Board = &g.board
 }
 
 // clusters are the live services.
