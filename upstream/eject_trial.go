@@ -77,11 +77,12 @@ func (c *Cluster) trialTime() time.Duration {
 }
 
 // tryOut makes the one try of a trial and judges the endpoint by it. A failure
-// of a request that may be sent again is one that Do replaces.
+// of a request that may be sent again is one that Do replaces. The connection is
+// a new one: those from before tell nothing.
 func (c *Cluster) tryOut(t *trial, r *message.Request) (*message.Response, *failure) {
 	x := &r.X
 	if t.kind == lastResort {
-		resp, f := c.try(r, t.ep, false)
+		resp, f := c.try(r, t.ep, true)
 		if f == nil && resp.Status < 500 {
 			c.readmit(t.ep)
 		}
@@ -90,7 +91,7 @@ func (c *Cluster) tryOut(t *trial, r *message.Request) (*message.Response, *fail
 	defer t.ep.tried.Store(false)
 	route := x.TryTimeout
 	x.TryTimeout = shorter(c.trialTime(), route)
-	resp, f := c.try(r, t.ep, false)
+	resp, f := c.try(r, t.ep, true)
 	x.TryTimeout = route
 	twice := r.Idempotent() && r.Length == 0
 	switch {

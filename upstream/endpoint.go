@@ -121,15 +121,12 @@ func (e *Endpoint) State() State { return State(e.state.Load()) }
 // few others are left.
 func (e *Endpoint) Usable() bool { return e.usable.Load() }
 
-// describe takes over what a source says besides the URL.
+// describe takes over what a source says besides the URL. The caller holds setMu
+// of the cluster.
 func (e *Endpoint) describe(a Addr) {
 	a.Meta = maps.Clone(a.Meta)
 	e.about.Store(&a)
-	w := a.Weight
-	if w <= 0 {
-		w = 1
-	}
-	e.weight.Store(math.Float64bits(float64(w)))
+	e.weigh()
 }
 
 func (e *Endpoint) failed(err error, at time.Time) {

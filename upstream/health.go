@@ -27,6 +27,7 @@ type health struct {
 	down     string    // why it may not be used, as a check says; "" when it may
 	drained  bool      // an operator wants no new requests there
 	ejection *Ejection // nil while it is not ejected
+	weight   int       // as an operator wants it; 0: as the source says
 	times    int       // ejections in a row
 	inSince  time.Time // when it last came back; zero when it never was out
 }
@@ -270,7 +271,7 @@ func (h *health) why() string {
 	case Down:
 		return h.down
 	case Ejected:
-		return h.ejection.Kind.String() + ": " + h.ejection.Detail
+		return "ejected, " + h.ejection.Kind.String() + ": " + h.ejection.Detail
 	case Up, Gone:
 	}
 	return ""
