@@ -26,6 +26,14 @@ func (rt *Runtime) Clusters() []*upstream.Cluster {
 	return out
 }
 
+// Cluster gives a service by its name; nil when there is none.
+func (rt *Runtime) Cluster(name string) *upstream.Cluster {
+	if c := rt.clusters[name]; c != nil {
+		return c.Cluster
+	}
+	return nil
+}
+
 // Service gives a snapshot of one service; false when there is none.
 func (rt *Runtime) Service(name string) (upstream.Stats, bool) {
 	c := rt.clusters[name]
