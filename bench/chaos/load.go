@@ -34,6 +34,20 @@ const (
 	kindOther // to the other service
 )
 
+// String is the word for people.
+func (k kind) String() string {
+	switch k {
+	case kindPost:
+		return "POST"
+	case kindHigh:
+		return "important GET"
+	case kindOther:
+		return "GET of the other service"
+	case kindGet:
+	}
+	return "GET"
+}
+
 // text is the whole request.
 func (k kind) text() string {
 	const rest = " HTTP/1.1\r\nHost: chaos.local\r\nUser-Agent: chaos\r\n"

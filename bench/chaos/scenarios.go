@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"sync"
@@ -142,6 +143,9 @@ func (s *settings) heat(ctx context.Context, sc scenario, rivals []rival) ([]fig
 			return nil, err
 		}
 		f := s.figures(r, p, attemptsOf(counted.Slots, began, p.end))
+		if s.look {
+			r.tellFailures(os.Stderr, p)
+		}
 		f.Generator = cpu.Seconds() / p.end.Seconds() / float64(len(runners))
 		out = append(out, f)
 	}
@@ -221,6 +225,23 @@ func (r *runner) set(c *crew, fault string) error {
 		}
 	}
 	return nil
+}
+
+// tellFailures prints the first calls that failed, by their time from the start
+// of the fault on.
+func (r *runner) tellFailures(w io.Writer, p phases) {
+	const most = 25
+	told := 0
+	for i := range r.web.calls {
+		c := &r.web.calls[i]
+		if c.ok() || c.fallback {
+			continue
+		}
+		if told++; told <= most {
+			fmt.Fprintf(w, "%s: %s due at %.3fs: status %d after %v\n", r.name, c.kind, (c.due - p.fault).Seconds(), c.status, c.took.Round(time.Millisecond)) //nolint:errcheck // to a terminal
+		}
+	}
+	fmt.Fprintf(w, "%s: %d failures\n", r.name, told) //nolint:errcheck // to a terminal
 }
 
 // look prints what maru says of its service.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -131,12 +132,25 @@ func (s *screen) said(name, line string) {
 
 // healthy shows how the start goes.
 func (s *screen) healthy(p demo.Part) {
-	s.started = append(s.started, s.in(green, "✓")+" "+p.Name)
+	s.started = append(s.started, p.Name)
 	if s.terminal {
-		s.draw(fmt.Sprintf("  starting %d/%d  %s", len(s.started), len(demo.Instances())+1, strings.Join(s.started, "  ")))
+		s.draw(s.starting(s.width()))
 		return
 	}
 	s.print(fmt.Sprintf("  %-13s %s  pid %d, ready in %s", p.Name, p.URL, p.PID, p.Took.Round(time.Millisecond)))
+}
+
+// starting is the line that shows how the start goes: the latest parts that fit.
+func (s *screen) starting(width int) string {
+	line := fmt.Sprintf("  starting %d/%d", len(s.started), len(demo.Instances())+1)
+	names, left := "", width-1-utf8.RuneCountInString(line)
+	for _, name := range slices.Backward(s.started) {
+		if left -= utf8.RuneCountInString(name) + 4; left < 0 {
+			break
+		}
+		names = "  " + s.in(green, "✓") + " " + name + names
+	}
+	return line + names
 }
 
 // running says in one line that all is up.
@@ -153,10 +167,10 @@ func (s *screen) running(site demo.Site) {
 func (s *screen) site(site demo.Site) {
 	gateway := site.Parts[len(site.Parts)-1]
 	lines := []string{
-		fmt.Sprintf("  %s  %s   pid %d", s.in(bold, "gateway"), s.in(bold, pad(site.Gateway, 24)), gateway.PID),
-		fmt.Sprintf("  %s  %s   what happens, live", s.in(bold, "console"), site.Admin+"/console/"),
-		fmt.Sprintf("  %s  %s   routes, services, metrics, reload", s.in(bold, "admin  "), pad(site.Admin, 24)),
-		fmt.Sprintf("  %s  %s", s.in(bold, "registry"), site.Registry),
+		fmt.Sprintf("  %s  %s   pid %d", s.in(bold, "gateway "), s.in(bold, pad(site.Gateway, 32)), gateway.PID),
+		fmt.Sprintf("  %s  %s   pages that show what happens, live", s.in(bold, "console "), pad(site.Admin+"/console/", 32)),
+		fmt.Sprintf("  %s  %s   routes, services, metrics, reload", s.in(bold, "admin   "), pad(site.Admin, 32)),
+		fmt.Sprintf("  %s  %s   where the services say that they live", s.in(bold, "registry"), pad(site.Registry, 32)),
 		"",
 		s.in(faint, "  "+pad("route", 15)+"   "+pad("service", 12)+pad("process", 14)+pad("address", 25)+"pid"),
 	}

@@ -413,6 +413,23 @@ func TestStatusFitsTheWidth(t *testing.T) {
 	}
 }
 
+func TestStartingFitsTheWidth(t *testing.T) {
+	t.Parallel()
+	s := screen{started: []string{"gateway", "restaurant-1", "auction-2"}}
+	for _, c := range []struct {
+		width int
+		want  string
+	}{
+		{80, "  starting 3/10  ✓ gateway  ✓ restaurant-1  ✓ auction-2"},
+		{50, "  starting 3/10  ✓ restaurant-1  ✓ auction-2"},
+		{20, "  starting 3/10"},
+	} {
+		if got := s.starting(c.width); got != c.want {
+			t.Errorf("width %d: %q", c.width, got)
+		}
+	}
+}
+
 func TestBrokenFitsTheWidth(t *testing.T) {
 	t.Parallel()
 	r := demo.Reading{Calls: 1_234_567, Failures: 3, All: demo.Pace{Rate: 50, P50: 1100 * time.Microsecond, P99: 123 * time.Millisecond}}
