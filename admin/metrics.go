@@ -181,8 +181,13 @@ func (e *exposition) health(stats []upstream.Stats) {
 	ejections := e.counter("maru_endpoint_ejections_total", "Endpoints ejected, failed trials included, by kind.", "service", "kind")
 	ejected := e.gauge("maru_endpoint_ejected", "Endpoints that are ejected.", "service")
 	panicking := e.gauge("maru_endpoint_panic", "1 while too few endpoints are usable, so that ejections are ignored.", "service")
+	checks := e.counter("maru_endpoint_checks_total", "Active checks of endpoints.", "service", "result")
 	for i := range stats {
 		s := &stats[i]
+		if s.ChecksPassed+s.ChecksFailed > 0 {
+			checks.add(float64(s.ChecksPassed), s.Name, "passed")
+			checks.add(float64(s.ChecksFailed), s.Name, "failed")
+		}
 		out := 0
 		for k := range s.Endpoints {
 			if s.Endpoints[k].State == upstream.Ejected {

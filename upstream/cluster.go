@@ -214,7 +214,7 @@ func (c *Cluster) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		now := c.env.Now()
-		tick.Reset(c.look(now))
+		tick.Reset(min(c.look(now), c.startChecks(ctx, now, &wait)))
 		if now.Sub(swept) >= time.Second {
 			c.sweep(now)
 			swept = now

@@ -378,6 +378,9 @@ func (c *Cluster) lookForTrials(s *set, now time.Time) {
 // looks so bad to the picker that nothing would ever show that it is well again.
 func (c *Cluster) dueTrial(e *Endpoint, now time.Time) (trialKind, bool) {
 	if e.State() == Ejected {
+		if c.cfg.Health != nil {
+			return afterEjection, false // a check decides
+		}
 		c.setMu.Lock()
 		defer c.setMu.Unlock()
 		x := e.health.ejection

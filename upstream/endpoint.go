@@ -79,7 +79,8 @@ type Endpoint struct {
 	pool pool
 	h2   *h2pool // nil unless the service speaks HTTP/2
 
-	health  health      // of Cluster.setMu
+	health  health // of Cluster.setMu
+	checkup checkup
 	tried   atomic.Bool // a trial is under way
 	watched *watched    // of the goroutine that runs the cluster; nil before the first request
 

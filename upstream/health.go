@@ -87,10 +87,12 @@ func (k EjectionKind) String() string {
 
 // clusterHealth is what a cluster keeps for all its endpoints.
 type clusterHealth struct {
-	ejections [EjectionKinds]atomic.Uint64
-	panicking atomic.Bool
-	due       atomic.Pointer[trial] // waits for a request that tries it
-	view      view                  // of the goroutine that runs the cluster
+	ejections    [EjectionKinds]atomic.Uint64
+	checksPassed atomic.Uint64
+	checksFailed atomic.Uint64
+	panicking    atomic.Bool
+	due          atomic.Pointer[trial] // waits for a request that tries it
+	view         view                  // of the goroutine that runs the cluster
 
 	// p99 and median are of the good answers of the last ten seconds, in
 	// nanoseconds; 0 before there were enough.

@@ -13,7 +13,9 @@ type Stats struct {
 	Panic bool
 	// Ejections counts them by kind, failed trials included.
 	Ejections [EjectionKinds]uint64
-	Endpoints []EndpointStats
+	// ChecksPassed and ChecksFailed count active checks.
+	ChecksPassed, ChecksFailed uint64
+	Endpoints                  []EndpointStats
 
 	// Dead counts pooled connections found dead before use; StaleFree and
 	// StaleReplayed those that failed in use and were replaced, StalePost those
@@ -88,6 +90,7 @@ func (c *Cluster) Stats() Stats {
 		s.SourceGood = time.Unix(0, at)
 	}
 	s.Panic = c.health.panicking.Load()
+	s.ChecksPassed, s.ChecksFailed = c.health.checksPassed.Load(), c.health.checksFailed.Load()
 	for k := range s.Ejections {
 		s.Ejections[k] = c.health.ejections[k].Load()
 	}
@@ -121,6 +124,7 @@ func (e *Endpoint) stats(now, ramp time.Duration) EndpointStats {
 	if s.Why = e.health.why(); s.State == Up && e.ramp(now, ramp) < 1 {
 		s.Why = "slow start"
 	}
+	s.Check = e.checkup.stats(&e.health)
 	if e.health.ejection != nil {
 		ejected := *e.health.ejection
 		s.Ejected = &ejected
