@@ -371,7 +371,8 @@ func (c *call) gzipped() bool {
 // write answers 200 with a body, packed on demand.
 func (c *call) write(kind string, b []byte, pack bool) {
 	if pack {
-		b = packed(b)
+		plain := b
+		b = c.g.packed(func(write func([]byte)) { write(plain) })
 	}
 	c.send(kind, b, pack)
 }

@@ -53,7 +53,7 @@ func (g *Registry) Export(w io.Writer, since uint64) (version uint64, err error)
 	out := bufio.NewWriterSize(w, 64<<10)
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
-	first, parcels, records := g.pack()
+	first, parcels, records := g.parcels()
 	if err := lines.Encode(first); err != nil {
 		return 0, fmt.Errorf("hand the registry over: %w", err)
 	}
@@ -73,9 +73,9 @@ func (g *Registry) Export(w io.Writer, since uint64) (version uint64, err error)
 	return first.Version, nil
 }
 
-// pack gives the first line, the parcels without bodies, and the record of each,
+// parcels gives the first line, the parcels without bodies, and the record of each,
 // nil where there is no body. All are of one moment.
-func (g *Registry) pack() (handed, []parcel, []*record) {
+func (g *Registry) parcels() (handed, []parcel, []*record) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	now := g.env.Elapsed()

@@ -34,6 +34,7 @@ const (
 	mostBodies   = 4096
 	worthPacking = 1024 // bytes from which gzip is worth it
 	largeBody    = 1 << 20
+	mostPlain    = 64 // instances of a listing that is built in plain before it is packed
 	largeFor     = 200 * time.Millisecond // a large packed listing is given out so long under churn
 )
 
@@ -57,6 +58,7 @@ type bodies struct {
 	edition uint64
 	all     map[bodyName]*body
 	large   map[bodyName]*body // packed listings that may be a little older
+	packers sync.Pool          // of *gzip.Writer
 }
 
 // place gives the body of a name at an edition, which may have to be built yet.
@@ -120,30 +122,52 @@ func (g *Registry) body(n bodyName) []byte {
 	now := g.env.Elapsed()
 	b := g.bodies.place(n, edition, now)
 	b.once.Do(func() {
-		plain := n
-		if plain.packed = false; !n.packed {
+		if n.packed {
+			g.pack(n, b)
+		} else {
 			b.bytes = g.build(n)
-		} else if b.bytes = g.body(plain); len(b.bytes) > worthPacking {
-			large := len(b.bytes) > largeBody
-			b.bytes, b.built = packed(b.bytes), g.env.Elapsed()
-			if large && n.what.kind <= listDelta {
-				g.bodies.keep(n, b)
-			}
 		}
 	})
 	return b.bytes
 }
 
-// packed is gzip at the level that costs least: listings are polled.
-func packed(b []byte) []byte {
-	var out bytes.Buffer
-	w, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
-	if err != nil {
-		return b // not with a level of the package's own
+// pack builds a packed body. A large listing goes to the packer application by
+// application: all of it in plain would be most of the registry's memory.
+func (g *Registry) pack(n bodyName, b *body) {
+	if p, version, ok := g.picture(n.what); ok && p.members() > mostPlain {
+		size := 0
+		b.bytes = g.packed(func(write func([]byte)) {
+			p.write(version, n.style, func(part []byte) {
+				size += len(part)
+				write(part)
+			})
+		})
+		b.built = g.env.Elapsed()
+		if size > largeBody {
+			g.bodies.keep(n, b)
+		}
+		return
 	}
-	_, _ = w.Write(b) // a buffer takes all
+	n.packed = false
+	if b.bytes = g.body(n); len(b.bytes) > worthPacking {
+		plain := b.bytes
+		b.bytes = g.packed(func(write func([]byte)) { write(plain) })
+	}
+}
+
+// packed is gzip of what is written, at the level that costs least: listings are
+// polled.
+func (g *Registry) packed(source func(write func([]byte))) []byte {
+	var out bytes.Buffer
+	w, ok := g.bodies.packers.Get().(*gzip.Writer)
+	if !ok {
+		w, _ = gzip.NewWriterLevel(nil, gzip.BestSpeed) // fails for levels that are none
+	}
+	w.Reset(&out)
+	source(func(part []byte) { _, _ = w.Write(part) }) // a buffer takes all
 	_ = w.Close()
-	return out.Bytes()
+	g.bodies.packers.Put(w)
+	return slices.Clip(out.Bytes())
 }
 
 // picture is what a listing is built from, all of one moment.
@@ -152,27 +176,47 @@ type picture struct {
 	hash string
 }
 
+// picture takes what a listing shows, with its version; false for that of one
+// application, which has neither hash nor version.
+func (g *Registry) picture(w what) (p picture, version string, ok bool) {
+	switch w.kind {
+	case listDelta:
+		return g.delta(), strconv.FormatUint(g.deltas.Add(1), 10), true
+	case listVIP, listSecureVIP:
+		return g.reached(w), "-1", true
+	case listApp:
+		return picture{}, "", false
+	default:
+		return g.whole(), "1", true
+	}
+}
+
+// members is how many instances a picture shows.
+func (p *picture) members() int {
+	n := 0
+	for _, app := range p.apps {
+		n += len(app.members)
+	}
+	return n
+}
+
 // build writes a listing.
 func (g *Registry) build(n bodyName) []byte {
-	switch n.what.kind {
-	case listApp:
-		g.mu.RLock()
-		app := g.apps[n.what.name]
-		g.mu.RUnlock()
-		if app == nil {
-			return nil
-		}
-		if n.style.xml {
-			return appendApplication(nil, app, n.style)
-		}
-		return append(appendApplication([]byte(`{"application":`), app, n.style), '}')
-	case listDelta:
-		return appendListing(g.delta(), strconv.FormatUint(g.deltas.Add(1), 10), n.style)
-	case listVIP, listSecureVIP:
-		return appendListing(g.reached(n.what), "-1", n.style)
-	default:
-		return appendListing(g.whole(), "1", n.style)
+	if p, version, ok := g.picture(n.what); ok {
+		b := make([]byte, 0, 128+64*len(p.apps)+1100*p.members())
+		p.write(version, n.style, func(part []byte) { b = append(b, part...) })
+		return b
 	}
+	g.mu.RLock()
+	app := g.apps[n.what.name]
+	g.mu.RUnlock()
+	if app == nil {
+		return nil
+	}
+	if n.style.xml {
+		return appendApplication(nil, app, n.style)
+	}
+	return append(appendApplication([]byte(`{"application":`), app, n.style), '}')
 }
 
 // whole is the full listing, applications by name.
@@ -248,27 +292,26 @@ func grouped(list []*record) []*application {
 	return p.apps
 }
 
-func appendListing(p picture, version string, s style) []byte {
-	size := 128
-	for _, app := range p.apps {
-		size += 64 + len(app.members)*1100
-	}
-	b := make([]byte, 0, size)
+// write gives the listing to out in parts, which out must not keep.
+func (p *picture) write(version string, s style, out func([]byte)) {
 	if s.xml {
-		b = append(b, "<applications><versions__delta>"+version+"</versions__delta><apps__hashcode>"+p.hash+"</apps__hashcode>"...)
-		for _, app := range p.apps {
-			b = appendApplication(b, app, s)
-		}
-		return append(b, "</applications>"...)
+		out([]byte("<applications><versions__delta>" + version + "</versions__delta><apps__hashcode>" + p.hash + "</apps__hashcode>"))
+	} else {
+		out([]byte(`{"applications":{"versions__delta":"` + version + `","apps__hashcode":"` + p.hash + `","application":[`))
 	}
-	b = append(b, `{"applications":{"versions__delta":"`+version+`","apps__hashcode":"`+p.hash+`","application":[`...)
+	var b []byte
 	for i, app := range p.apps {
-		if i > 0 {
+		if b = b[:0]; i > 0 && !s.xml {
 			b = append(b, ',')
 		}
 		b = appendApplication(b, app, s)
+		out(b)
 	}
-	return append(b, `]}}`...)
+	if s.xml {
+		out([]byte("</applications>"))
+	} else {
+		out([]byte(`]}}`))
+	}
 }
 
 func appendApplication(b []byte, app *application, s style) []byte {

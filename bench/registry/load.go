@@ -67,7 +67,7 @@ func (l *load) registerAll(ctx context.Context) error {
 		wait.Go(func() {
 			for i := c; i < l.instances; i += clients {
 				app, id := l.place(i)
-				host := strings.SplitN(id, ":", 2)[0]
+				host, _, _ := strings.Cut(id, ":")
 				_, err := l.do(ctx, http.MethodPost, "/apps/"+app, fmt.Sprintf(registration, id, host, app, "9301"), "application/json", http.StatusNoContent)
 				if err != nil {
 					failed <- err
