@@ -116,7 +116,7 @@ func (b *builder) cluster(name string, cfg upstream.Config) (*cluster, error) {
 	}
 	c, err := upstream.New(name, cfg, upstream.Env{
 		Log: b.rt.env.Log, Zone: b.rt.env.Zone, Watch: b.rt.env.Watch,
-		Secret: b.rt.env.secret, Now: time.Now, Float: rand.Float64, Registry: b.rt.env.Registry,
+		Secret: b.rt.env.secret, Now: time.Now, Float: rand.Float64, Registry: b.rt.env.Registry, Remotes: b.rt.env.Remotes,
 	})
 	if err != nil {
 		return nil, err

@@ -40,6 +40,9 @@ type Env struct {
 	// Registry is the registry of this process, for services that find their
 	// endpoints in it; nil means that there is none.
 	Registry upstream.Registry
+	// Remotes are the registries elsewhere that services follow; nil means that
+	// each service reads for itself.
+	Remotes *upstream.Remotes
 	// Key is the operator's secret, from which filters derive keys; nil makes
 	// one for the life of the process.
 	Key []byte

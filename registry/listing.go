@@ -34,7 +34,7 @@ const (
 	mostBodies   = 4096
 	worthPacking = 1024 // bytes from which gzip is worth it
 	largeBody    = 1 << 20
-	mostPlain    = 64 // instances of a listing that is built in plain before it is packed
+	mostPlain    = 64                     // instances of a listing that is built in plain before it is packed
 	largeFor     = 200 * time.Millisecond // a large packed listing is given out so long under churn
 )
 

@@ -177,9 +177,12 @@ func (g *Registry) App(name string) (AppView, bool) {
 	return AppView{version, strings.ToLower(app.name), list}, true
 }
 
-// brief is an instance as the watch tells it.
-func brief(rec *record) InstanceView {
-	v := InstanceView{ID: rec.ID, URL: rec.url(false), Status: rec.Status.String(), Zone: rec.zone()}
+// brief is an instance as the watch tells it; without a URL when none can be made.
+func brief(rec *record, byIP bool) InstanceView {
+	v := InstanceView{ID: rec.ID, Status: rec.Status.String(), Zone: rec.zone()}
+	if rec.callable(byIP) {
+		v.URL = rec.url(byIP)
+	}
 	if len(rec.Meta) > 0 {
 		v.Meta = metaMap(rec.Meta)
 	}
@@ -188,7 +191,7 @@ func brief(rec *record) InstanceView {
 
 // full adds the lease and why the instance gets traffic or not.
 func (g *Registry) full(rec *record) InstanceView {
-	v := brief(rec)
+	v := brief(rec, false)
 	renewed := time.UnixMilli(rec.lease.wall.Load()).UTC()
 	deadline := g.env.Now().Add(rec.lease.deadline(g.doubled()) - g.env.Elapsed()).UTC()
 	v.Renewed, v.Deadline = &renewed, &deadline

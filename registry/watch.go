@@ -31,7 +31,12 @@ func (c *call) watch() { c.g.Watch(c.w, c.r) }
 // Watch streams the changes of all services, or of those that ?service= names,
 // as server-sent events until the client leaves or is too slow. The first event
 // is "all", unless Last-Event-ID names a version that the change log still has.
+// ?prefer=ip has URLs with addresses instead of host names.
 func (g *Registry) Watch(w http.ResponseWriter, r *http.Request) {
+	if !g.opened.Load() {
+		w.WriteHeader(http.StatusForbidden) // as the listings
+		return
+	}
 	if g.watchers.Add(1) > mostWatchers {
 		g.watchers.Add(-1)
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -42,6 +47,7 @@ func (g *Registry) Watch(w http.ResponseWriter, r *http.Request) {
 	for _, name := range r.URL.Query()["service"] {
 		s.services[strings.ToUpper(name)] = true
 	}
+	s.byIP = r.URL.Query().Get("prefer") == "ip"
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
@@ -71,6 +77,7 @@ type stream struct {
 	w        http.ResponseWriter
 	out      *http.ResponseController
 	services map[string]bool // none means all
+	byIP     bool
 	version  uint64
 }
 
@@ -99,7 +106,7 @@ func (s *stream) catchUp() (<-chan struct{}, error) {
 	default:
 		for _, ch := range list {
 			if len(s.services) == 0 || s.services[ch.App] {
-				b = appendEvent(b, ch.version, "change", event{strings.ToLower(ch.App), ch.Action.String(), brief(ch.record)})
+				b = appendEvent(b, ch.version, "change", event{strings.ToLower(ch.App), ch.Action.String(), brief(ch.record, s.byIP)})
 			}
 		}
 	}
@@ -118,7 +125,7 @@ func (s *stream) all(version uint64) []byte {
 			continue
 		}
 		for _, rec := range app.members {
-			list = append(list, event{strings.ToLower(app.name), rec.Action.String(), brief(rec)})
+			list = append(list, event{strings.ToLower(app.name), rec.Action.String(), brief(rec, s.byIP)})
 		}
 	}
 	return appendEvent(nil, version, "all", list)

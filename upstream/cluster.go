@@ -55,6 +55,9 @@ type Env struct {
 	Watch *http1.Watchdog
 	// Registry is the registry of this process; nil means that there is none.
 	Registry Registry
+	// Remotes are the registries elsewhere that services follow; nil means that
+	// this cluster shares its reader with no other.
+	Remotes *Remotes
 	// Dial makes connections (default a net.Dialer).
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }

@@ -108,8 +108,11 @@ type RegistryConfig struct {
 	// URL of a Eureka server, such as http://10.0.0.2:8761/eureka (default the
 	// registry of this process).
 	URL string `yaml:"url"`
+	// URLs are further servers, tried in order when the one before fails (default
+	// none).
+	URLs []string `yaml:"urls"`
 	// Refresh is how often a server is asked (default 1s, at least 100ms); the
-	// registry of this process tells by itself.
+	// registry of this process, and a maru elsewhere, tell by themselves.
 	Refresh time.Duration `yaml:"refresh"`
 	// Prefer is "host" (default) or "ip": which address of an instance is called.
 	Prefer string `yaml:"prefer"`

@@ -5,11 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"net"
-	"net/http"
 	"net/url"
-	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,8 +26,11 @@ func (c *Config) checkRegistry() error {
 	if r.Name == "" {
 		errs = append(errs, diag.At("registry.name", "the name in the registry is missing").WithFix("write registry: {name: NAME}"))
 	}
-	if u, err := url.Parse(r.URL); r.URL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		errs = append(errs, diag.At("registry.url", "%q is not the URL of a registry", r.URL).WithFix("write for example http://127.0.0.1:8761/eureka"))
+	if r.URL != "" {
+		errs = append(errs, checkRegistryURL("registry.url", r.URL))
+	}
+	for i, u := range r.URLs {
+		errs = append(errs, checkRegistryURL(diag.Index("registry.urls", i), u))
 	}
 	if r.Refresh < minAsk {
 		errs = append(errs, diag.At("registry.refresh", "%v is too short", r.Refresh).WithFix("write %v or more", minAsk))
@@ -37,6 +39,25 @@ func (c *Config) checkRegistry() error {
 		errs = append(errs, diag.At("registry.prefer", "%q is neither host nor ip", r.Prefer).WithFix("write host or ip"))
 	}
 	return diag.Join(errs...)
+}
+
+func checkRegistryURL(path, s string) error {
+	if u, err := url.Parse(s); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return diag.At(path, "%q is not the URL of a registry", s).WithFix("write for example http://127.0.0.1:8761/eureka")
+	}
+	return nil
+}
+
+// servers are the registries of other processes, in the order to try them; none
+// means the registry of this one.
+func (r *RegistryConfig) servers() []string {
+	var out []string
+	for _, u := range append([]string{r.URL}, r.URLs...) {
+		if u = strings.TrimRight(u, "/"); u != "" && !slices.Contains(out, u) {
+			out = append(out, u)
+		}
+	}
+	return out
 }
 
 // registrySource follows the registry of this process.
@@ -53,49 +74,61 @@ func (s *registrySource) Run(ctx context.Context, set func([]Addr) error) error 
 	return s.registry.Follow(ctx, s.cfg.Name, s.cfg.Prefer == "ip", set)
 }
 
-const (
-	minAsk = 100 * time.Millisecond
-	// maxAnswer is the largest answer of a registry about one service.
-	maxAnswer     = 32 << 20
-	eurekaTimeout = 5 * time.Second
-)
+const minAsk = 100 * time.Millisecond
 
-// eurekaSource asks a Eureka server. What was found stays while the server is
-// down, and also while it knows no instance: one that was restarted knows
-// nobody for a while, and must not empty a cluster that works.
+// eurekaSource follows a service in a registry elsewhere. What was found stays
+// while no server can be reached, and also while a server knows no instance that
+// is up: one that was restarted knows nobody for a while, and must not empty a
+// cluster that works.
 type eurekaSource struct {
-	cfg    RegistryConfig
-	client *http.Client
-	failed func(error)
-	fine   func()
-	float  func() float64
-	last   []Addr
+	name    string // in upper case
+	cluster *Cluster
+	remotes *Remotes
+	wake    chan struct{} // has room for one
+	version uint64        // of the application when last looked at
+	last    []Addr
 }
 
-func newEurekaSource(c *Cluster) *eurekaSource {
-	return &eurekaSource{
-		cfg: *c.cfg.Registry, failed: c.sourceFailed, fine: c.sourceFine, float: c.env.Float,
-		client: &http.Client{Timeout: eurekaTimeout, Transport: &http.Transport{
-			DialContext: c.env.Dial, MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute,
-		}},
-	}
-}
-
-// Run asks until ctx ends.
+// Run follows until ctx ends.
 func (s *eurekaSource) Run(ctx context.Context, set func([]Addr) error) error {
-	defer s.client.CloseIdleConnections()
+	r := s.remotes.join(ctx, s)
+	defer s.remotes.leave(s, r)
 	for {
-		if err := s.ask(ctx, set); err != nil && ctx.Err() == nil {
-			s.failed(fmt.Errorf("registry %s: %w", redacted(s.cfg.URL), err))
-		}
-		wait := time.NewTimer(time.Duration(float64(s.cfg.Refresh) * (0.8 + 0.4*s.float()))) // not all at once
 		select {
 		case <-ctx.Done():
-			wait.Stop()
 			return nil
-		case <-wait.C:
+		case <-s.wake:
+			if err := s.look(r, set); err != nil {
+				s.cluster.sourceFailed(err)
+			}
 		}
 	}
+}
+
+// look takes over what the reader has of the service.
+func (s *eurekaSource) look(r *eurekaReader, set func([]Addr) error) error {
+	addrs, version, err := r.endpoints(s.name, s.version)
+	switch {
+	case err != nil:
+		return err
+	case version == s.version && s.last != nil:
+		s.cluster.sourceFine()
+		return nil
+	case len(addrs) == 0 && len(s.last) > 0:
+		return fmt.Errorf("the registry has no instance of %s that is up", s.name)
+	}
+	if s.last != nil && slices.EqualFunc(addrs, s.last, Addr.equal) {
+		s.cluster.sourceFine()
+	} else if err := set(addrs); err != nil {
+		return err
+	}
+	s.version, s.last = version, addrs
+	return nil
+}
+
+// equal compares what a source tells of an endpoint.
+func (a Addr) equal(b Addr) bool {
+	return a.URL == b.URL && a.Zone == b.Zone && a.Weight == b.Weight && maps.Equal(a.Meta, b.Meta)
 }
 
 // redacted is a URL without its password.
@@ -105,53 +138,6 @@ func redacted(s string) string {
 		return "?"
 	}
 	return u.Redacted()
-}
-
-// ask asks once.
-func (s *eurekaSource) ask(ctx context.Context, set func([]Addr) error) error {
-	to := strings.TrimRight(s.cfg.URL, "/") + "/apps/" + url.PathEscape(strings.ToUpper(s.cfg.Name))
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, to, http.NoBody)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Accept", "application/json")
-	resp, err := s.client.Do(req)
-	if err != nil {
-		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err // without the URL, which may hold a password
-		}
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	switch {
-	case err != nil:
-		return err
-	case len(body) > maxAnswer:
-		return fmt.Errorf("the answer is larger than %d bytes", maxAnswer)
-	case resp.StatusCode == http.StatusNotFound && s.last != nil:
-		return fmt.Errorf("it does not know %s", s.cfg.Name)
-	case resp.StatusCode == http.StatusNotFound:
-		return set(nil)
-	case resp.StatusCode != http.StatusOK:
-		return fmt.Errorf("it answers with status %d", resp.StatusCode)
-	}
-	addrs, err := parseEureka(body, s.cfg.Prefer == "ip")
-	if err != nil {
-		return err
-	}
-	if len(addrs) == 0 && len(s.last) > 0 {
-		return fmt.Errorf("no instance of %s is UP", s.cfg.Name)
-	}
-	if s.last != nil && reflect.DeepEqual(addrs, s.last) {
-		s.fine()
-		return nil
-	}
-	if err := set(addrs); err != nil {
-		return err
-	}
-	s.last = addrs
-	return nil
 }
 
 // eurekaPort is a port of an instance; its number may come as a text.
@@ -167,49 +153,52 @@ func (p eurekaPort) open() (int, bool) {
 
 // eurekaInstance is what counts of an instance for calling it.
 type eurekaInstance struct {
+	ID         string                     `json:"instanceId"`
 	HostName   string                     `json:"hostName"`
 	IPAddr     string                     `json:"ipAddr"`
 	Status     string                     `json:"status"`
 	Port       eurekaPort                 `json:"port"`
 	SecurePort eurekaPort                 `json:"securePort"`
 	Meta       map[string]json.RawMessage `json:"metadata"`
+	Action     string                     `json:"actionType"`
 	DataCenter struct {
 		Meta map[string]json.RawMessage `json:"metadata"`
 	} `json:"dataCenterInfo"`
 }
 
-// parseEureka reads {"application": {"instance": […]}} and gives the endpoints
-// that are UP. An instance that no address can be made of is left out.
-func parseEureka(body []byte, byIP bool) ([]Addr, error) {
-	var answer struct {
-		Application *struct {
-			Instance json.RawMessage `json:"instance"`
-		} `json:"application"`
+// eurekaListing is a full listing or a delta.
+type eurekaListing struct {
+	Applications *struct {
+		Hash string `json:"apps__hashcode"`
+		List alone[struct {
+			Name     string                `json:"name"`
+			Instance alone[eurekaInstance] `json:"instance"`
+		}] `json:"application"`
+	} `json:"applications"`
+}
+
+// alone is an array in JSON of which one element may stand alone.
+type alone[T any] []T
+
+// UnmarshalJSON takes an array, an element, or null.
+func (l *alone[T]) UnmarshalJSON(b []byte) error {
+	if b[0] == '[' || string(b) == "null" {
+		return json.Unmarshal(b, (*[]T)(l))
 	}
-	if err := json.Unmarshal(body, &answer); err != nil {
+	*l = make([]T, 1)
+	return json.Unmarshal(b, &(*l)[0])
+}
+
+// parseEureka reads a listing or a delta.
+func parseEureka(body []byte) (*eurekaListing, error) {
+	l := new(eurekaListing)
+	if err := json.Unmarshal(body, l); err != nil {
 		return nil, fmt.Errorf("the answer can't be read: %w", err)
 	}
-	if answer.Application == nil {
-		return nil, errors.New("the answer has no application")
+	if l.Applications == nil {
+		return nil, errors.New("the answer has no applications")
 	}
-	var list []eurekaInstance
-	if raw := answer.Application.Instance; len(raw) > 0 && raw[0] == '{' { // one may stand alone
-		list = make([]eurekaInstance, 1)
-		if err := json.Unmarshal(raw, &list[0]); err != nil {
-			return nil, fmt.Errorf("the answer can't be read: %w", err)
-		}
-	} else if len(raw) > 0 {
-		if err := json.Unmarshal(raw, &list); err != nil {
-			return nil, fmt.Errorf("the answer can't be read: %w", err)
-		}
-	}
-	out := []Addr{}
-	for i := range list {
-		if a, ok := list[i].addr(byIP); ok && list[i].Status == "UP" {
-			out = append(out, a)
-		}
-	}
-	return out, nil
+	return l, nil
 }
 
 // addr is the endpoint of an instance; false when none can be made.
@@ -237,9 +226,16 @@ func (in *eurekaInstance) addr(byIP bool) (Addr, bool) {
 	if a.Zone == "" {
 		a.Zone = strings.Trim(string(in.DataCenter.Meta["availability-zone"]), `"`)
 	}
-	if w, err := strconv.Atoi(meta["weight"]); err == nil {
-		a.Weight = min(max(w, 0), maxWeight)
-	}
+	a.Weight = weightOf(meta)
 	_, err := parseTarget(a.URL)
 	return a, ok && err == nil
+}
+
+// weightOf is the weight that an instance says of itself; none is 0.
+func weightOf(meta map[string]string) int {
+	w, err := strconv.Atoi(meta["weight"])
+	if err != nil {
+		return 0
+	}
+	return min(max(w, 0), maxWeight)
 }

@@ -23,8 +23,12 @@ func newSource(c *Cluster) Source {
 		return &dnsSource{cfg: *c.cfg.DNS, tls: c.cfg.TLS != nil, failed: c.sourceFailed, float: c.env.Float}
 	case c.cfg.File != "":
 		return &fileSource{file: c.cfg.File, failed: c.sourceFailed}
-	case c.cfg.Registry != nil && c.cfg.Registry.URL != "":
-		return newEurekaSource(c)
+	case c.cfg.Registry != nil && len(c.cfg.Registry.servers()) > 0:
+		remotes := c.env.Remotes
+		if remotes == nil {
+			remotes = new(Remotes)
+		}
+		return &eurekaSource{name: strings.ToUpper(c.cfg.Registry.Name), cluster: c, remotes: remotes, wake: make(chan struct{}, 1)}
 	case c.cfg.Registry != nil:
 		return &registrySource{cfg: *c.cfg.Registry, registry: c.env.Registry}
 	}
