@@ -45,6 +45,8 @@ type API struct {
 	Board *metrics.Board
 	// Hystrix serves the same to dashboards of Hystrix; nil turns it off.
 	Hystrix *metrics.Hystrix
+	// Turbine adds up the streams of others; nil turns it off.
+	Turbine *metrics.Turbine
 	// Reload loads the configuration again; nil means that there is nothing to
 	// load.
 	Reload func(by string) Reload
@@ -114,6 +116,7 @@ GET  /v1/services         the services; /v1/services/NAME with endpoints
 POST /v1/services/NAME/endpoints/HOST:PORT/ACTION   eject {"for"}, return, drain, weight {"weight"}
 GET  /v1/board            requests, errors and latency now, by service and route; /v1/board/stream streams it
 GET  /hystrix.stream      the services as dashboards of Hystrix read them
+GET  /turbine.stream      the streams of registered instances and this one added up: ?cluster= of /clusters
 GET  /v1/registry         the registry: counts, leases, peers; /v1/registry/watch streams changes
 GET  /v1/registry/apps    its services; /v1/registry/apps/NAME with instances, /v1/registry/apps/NAME/ID whole
 POST /v1/registry/apps/NAME/ID/drain      take it out of traffic; the same with /status {"status"}; DELETE of /status ends both

@@ -48,7 +48,7 @@ func (a *API) families() []*dto.MetricFamily {
 		e.health(stats)
 		e.caches(rt.Kept())
 	}
-	e.streams(a.readers())
+	a.streams(&e)
 	if g := a.running(); g != nil {
 		o := g.Overview()
 		e.registry(&o)

@@ -70,6 +70,7 @@ func (c Checker) Check(file *File, loaded []diag.Finding) []diag.Finding {
 	w.order()
 	w.settings()
 	w.registry()
+	w.turbine()
 	w.files()
 	w.built(<-answer)
 	w.warnings()
@@ -318,6 +319,13 @@ func (w *whole) registry() {
 			w.add(diag.At("services."+name+".registry", "this process has no registry").WithCode("reference").
 				WithFix("add registry: {} to the file, or say where it is: registry: {name: %s, url: http://127.0.0.1:8761/eureka}", cmp.Or(r.Name, name)))
 		}
+	}
+}
+
+// turbine checks whose streams are added up.
+func (w *whole) turbine() {
+	for _, e := range diag.Flatten(diag.Under("turbine", w.file.Turbine.Check())) {
+		w.add(e)
 	}
 }
 

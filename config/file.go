@@ -3,6 +3,7 @@ package config
 import (
 	"github.com/maru-msa/maru/edge"
 	"github.com/maru-msa/maru/filter"
+	"github.com/maru-msa/maru/metrics"
 	"github.com/maru-msa/maru/registry"
 )
 
@@ -13,6 +14,9 @@ type File struct {
 	// Registry is where services register, by Eureka's protocol (default none;
 	// "registry: {}" serves it on its defaults).
 	Registry *registry.Config `yaml:"registry"`
+	// Turbine says whose hystrix.streams are added up in turbine.stream (default
+	// only what this process knows itself).
+	Turbine metrics.TurbineConfig `yaml:"turbine"`
 	// Admin is the operator's API.
 	Admin Admin `yaml:"admin"`
 	// Log says what is written where.

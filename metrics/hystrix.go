@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"cmp"
+	"crypto/rand"
 	"net/http"
 	"slices"
 	"strconv"
@@ -20,8 +21,10 @@ type Hystrix struct {
 	// services.
 	Board *Board
 
-	mu     sync.Mutex
+	once   sync.Once
+	id     string // of this process
 	kinds  *kinds
+	mu     sync.Mutex
 	frames [2]hystrixFrame // without and with routes
 
 	seats seats
@@ -78,6 +81,26 @@ func (b *beat) next(r *http.Request) bool {
 	}
 }
 
+// markField names the process that a stream comes from: a process that finds its
+// own among those it adds up leaves it out.
+const markField = "X-Maru-Process"
+
+func (s *Hystrix) prepare() {
+	s.once.Do(func() { s.id, s.kinds = rand.Text(), newKinds() })
+}
+
+// mark is the value of markField.
+func (s *Hystrix) mark() string {
+	s.prepare()
+	return s.id
+}
+
+// known are the kinds of objects.
+func (s *Hystrix) known() *kinds {
+	s.prepare()
+	return s.kinds
+}
+
 // eventStream sets the fields of a stream as Hystrix has them.
 func eventStream(h http.Header) {
 	h.Set("Content-Type", "text/event-stream;charset=UTF-8")
@@ -99,6 +122,7 @@ func (s *Hystrix) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.seats.leave()
 	eventStream(w.Header())
+	w.Header().Set(markField, s.mark())
 	out := s.seats.open(w)
 	beat := newBeat(delayOf(r, usualDelay))
 	defer beat.timer.Stop()
@@ -122,7 +146,7 @@ func (s *Hystrix) frame(byRoute bool, since time.Time) []byte {
 	}
 	f.at = time.Now()
 	b := make([]byte, 0, len(f.bytes)+len(f.bytes)/8+64)
-	for _, o := range s.objectsLocked(f.at, byRoute) {
+	for _, o := range s.objects(f.at, byRoute) {
 		b = o.event(b)
 	}
 	f.bytes = append(b, "ping: \n\n"...)
@@ -130,16 +154,8 @@ func (s *Hystrix) frame(byRoute bool, since time.Time) []byte {
 }
 
 // objects gives this process's own objects.
-func (s *Hystrix) objects(now time.Time) []*object {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.objectsLocked(now, false)
-}
-
-func (s *Hystrix) objectsLocked(now time.Time, byRoute bool) []*object {
-	if s.kinds == nil {
-		s.kinds = newKinds()
-	}
+func (s *Hystrix) objects(now time.Time, byRoute bool) []*object {
+	s.prepare()
 	clusters := s.Board.Clusters()
 	stats := make([]upstream.Stats, len(clusters))
 	for i, c := range clusters {

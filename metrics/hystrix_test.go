@@ -152,7 +152,7 @@ func TestNamesStayApart(t *testing.T) {
 	t.Parallel()
 	h := &Hystrix{Board: &Board{Recorder: new(telemetry.Recorder), Clusters: named(t, 1, "a#1", "a_1", "a/1")}}
 	var names []string
-	for _, o := range h.objects(time.Now()) {
+	for _, o := range h.objects(time.Now(), false) {
 		if !regexp.MustCompile(`^[A-Za-z0-9_.-]+$`).MatchString(o.name) {
 			t.Errorf("name %q", o.name)
 		}
@@ -274,7 +274,7 @@ func TestFilterEventsReachTheCommand(t *testing.T) {
 	b.sample(time.Unix(1_790_000_001, 0))
 	h := &Hystrix{Board: b}
 	var command, collapser *object
-	for _, o := range h.objects(time.Now()) {
+	for _, o := range h.objects(time.Now(), false) {
 		switch o.kind.name {
 		case "HystrixCommand":
 			command = o
@@ -295,7 +295,7 @@ func TestFilterEventsReachTheCommand(t *testing.T) {
 	for k := range 11 {
 		b.sample(time.Unix(1_790_000_002+int64(k), 0))
 	}
-	for _, o := range h.objects(time.Now()) {
+	for _, o := range h.objects(time.Now(), false) {
 		if o.kind.name == "HystrixCollapser" || o.kind.name == "HystrixCommand" && o.get("rollingCountFallbackSuccess") != 0 {
 			t.Errorf("ten seconds later there is %s", o.append(nil))
 		}

@@ -172,6 +172,18 @@ func (g *Registry) Follow(ctx context.Context, service string, byIP bool, set fu
 	}
 }
 
+// Endpoints gives the present endpoints of a service, as Follow does: none while
+// the listings are not open yet.
+func (g *Registry) Endpoints(service string, byIP bool) []upstream.Addr {
+	g.mu.RLock()
+	app := g.apps[strings.ToUpper(service)]
+	g.mu.RUnlock()
+	if !g.opened.Load() {
+		return nil
+	}
+	return app.endpoints(byIP)
+}
+
 // followPause is how often a follower looks whether the listings are open yet.
 const followPause = 50 * time.Millisecond
 

@@ -52,6 +52,7 @@ func (g *gateway) equip() {
 	}
 	if !g.plain {
 		g.desk.api.Recorder, g.desk.api.Board, g.desk.api.Hystrix = &g.recorder, &g.board, &g.hystrix
+		g.desk.api.Turbine = &g.turbine
 	}
 }
 

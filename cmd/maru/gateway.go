@@ -45,6 +45,7 @@ type gateway struct {
 	target    telemetry.Target
 	board     metrics.Board
 	hystrix   metrics.Hystrix
+	turbine   metrics.Turbine
 	status    admin.Status
 	desk      desk
 	registrar registrar
@@ -120,6 +121,7 @@ func (g *gateway) prepare(ctx context.Context, alive *sync.WaitGroup) {
 		alive.Go(func() { _ = g.recorder.Log.Run(ctx) })
 		g.watchServices()
 		alive.Go(func() { _ = g.board.Run(ctx) })
+		alive.Go(func() { _ = g.turbine.Run(ctx) })
 		g.env.Done, g.env.Refused, g.env.Count = g.recorder.Done, g.recorder.Refused, g.recorder.Filter
 	}
 	g.server.Env = g.env
@@ -136,6 +138,24 @@ func (g *gateway) watchServices() {
 		return nil
 	}
 	g.hystrix.Board = &g.board
+	g.turbine.Hystrix, g.turbine.Log, g.turbine.Instances = &g.hystrix, g.env.Log, g.instances
+}
+
+// instances are those of a service of the file, else of the registry of this process.
+func (g *gateway) instances(app string) []upstream.Addr {
+	if rt := g.server.Runtime(); rt != nil {
+		if c := rt.Cluster(app); c != nil {
+			var list []upstream.Addr
+			for _, e := range c.Endpoints() {
+				list = append(list, upstream.Addr{URL: e.URL(), Meta: e.Meta()})
+			}
+			return list
+		}
+	}
+	if r := g.registrar.running(); r != nil {
+		return r.Endpoints(app, false)
+	}
+	return nil
 }
 
 // clusters are the live services.

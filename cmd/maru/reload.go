@@ -124,6 +124,7 @@ func (g *gateway) follow(file *config.File) error {
 	if err := g.registrar.follow(file.Registry); err != nil {
 		return err
 	}
+	g.turbine.Configure(file.Turbine)
 	if g.plain || file.Log.Access == g.target.Name() {
 		return nil
 	}
