@@ -9,9 +9,9 @@ import (
 )
 
 // Headers changes fields of requests and responses. In each rule the order is
-// remove, rename, set, add. Framing, Host and hop-by-hop fields belong to the
-// engines and are refused at load. Response rules hold for maru's own error
-// answers too (set and add).
+// remove, rename, copy, replace, set, add, default, dedupe. Framing, Host and
+// hop-by-hop fields belong to the engines and are refused at load. Response rules
+// hold for maru's own error answers too (set, add and default).
 type Headers struct {
 	// Request changes what the service sees (default nothing).
 	Request HeaderRule `yaml:"request"`
@@ -30,11 +30,28 @@ type HeaderRule struct {
 	Remove []string `yaml:"remove"`
 	// Rename moves the lines of one name to another, which loses what it had.
 	Rename map[string]string `yaml:"rename"`
+	// Copy appends the lines of one name to those of another.
+	Copy map[string]string `yaml:"copy"`
+	// Replace changes what matches inside the values of a field.
+	Replace map[string]HeaderEdit `yaml:"replace"`
 	// Set replaces a field; values may hold placeholders such as {client}, and an
 	// empty value removes the field.
 	Set map[string]string `yaml:"set"`
 	// Add appends a line; values may hold placeholders.
 	Add map[string]string `yaml:"add"`
+	// Default sets a field that is not there; values may hold placeholders.
+	Default map[string]string `yaml:"default"`
+	// Dedupe leaves of the lines of a field the "first", the "last", or each value
+	// once ("unique").
+	Dedupe map[string]string `yaml:"dedupe"`
+}
+
+// HeaderEdit changes the values of a field.
+type HeaderEdit struct {
+	// Pattern is a regular expression (RE2); every match is replaced (required).
+	Pattern string `yaml:"pattern"`
+	// With takes its place: $1 and ${name} insert captures, $$ is a dollar (default nothing).
+	With string `yaml:"with"`
 }
 
 // Filter is the constructor.
@@ -56,7 +73,7 @@ func (c *Headers) Filter(Env) (Filter, error) {
 		resp = append(resp, f.rule(path, &c.ByStatus[i]))
 	}
 	if c.Request.empty() && len(resp) == 0 && len(f) == 0 {
-		f.at("", "headers has nothing to do").WithFix("write request or response with set, add, remove or rename")
+		f.at("", "headers has nothing to do").WithFix("write request or response with set, add, remove, rename, copy, replace, default or dedupe")
 	}
 	if err := f.join(); err != nil {
 		return nil, err
@@ -85,7 +102,7 @@ func (c *Headers) Filter(Env) (Filter, error) {
 }
 
 func (c *HeaderRule) empty() bool {
-	return len(c.Status)+len(c.Remove)+len(c.Rename)+len(c.Set)+len(c.Add) == 0
+	return len(c.Status)+len(c.Remove)+len(c.Rename)+len(c.Copy)+len(c.Replace)+len(c.Set)+len(c.Add)+len(c.Default)+len(c.Dedupe) == 0
 }
 
 // headerOps is a compiled rule.
@@ -95,7 +112,11 @@ type headerOps struct {
 	remove   []string
 	families []string // what ended in "*"
 	rename   [][2]string
+	copies   [][2]string
+	edits    []headerEdit
 	set, add []headerValue
+	missing  []headerValue // set where there is none
+	dedupe   []headerDedupe
 }
 
 type headerValue struct {
@@ -121,18 +142,13 @@ func (f *faults) rule(path string, c *HeaderRule) headerOps {
 			ops.remove = append(ops.remove, name)
 		}
 	}
-	for _, from := range sortedKeys(c.Rename) {
-		where, to := path+".rename."+from, c.Rename[from]
-		if !f.field(where, from) || !f.field(where, to) {
-			continue
-		}
-		if strings.EqualFold(from, to) {
-			f.at(where, "both names are the same to HTTP").WithFix("remove it")
-		}
-		ops.rename = append(ops.rename, [2]string{from, to})
-	}
+	ops.rename = f.pairs(path+".rename", c.Rename)
+	ops.copies = f.pairs(path+".copy", c.Copy)
+	ops.edits = f.edits(path+".replace", c.Replace)
 	ops.set = f.values(path+".set", c.Set)
 	ops.add = f.values(path+".add", c.Add)
+	ops.missing = f.values(path+".default", c.Default)
+	ops.dedupe = f.dedupes(path+".dedupe", c.Dedupe)
 	for _, v := range ops.add {
 		switch v.id {
 		case message.Authorization, message.ContentType, message.MaxForwards:
@@ -141,6 +157,22 @@ func (f *faults) rule(path string, c *HeaderRule) headerOps {
 		}
 	}
 	return ops
+}
+
+// pairs reads names that stand for other names.
+func (f *faults) pairs(path string, m map[string]string) [][2]string {
+	var out [][2]string
+	for _, from := range sortedKeys(m) {
+		where, to := path+"."+from, m[from]
+		if !f.field(where, from) || !f.field(where, to) {
+			continue
+		}
+		if strings.EqualFold(from, to) {
+			f.at(where, "both names are the same to HTTP").WithFix("remove it")
+		}
+		out = append(out, [2]string{from, to})
+	}
+	return out
 }
 
 func (f *faults) values(path string, m map[string]string) []headerValue {
@@ -172,6 +204,23 @@ func (o *headerOps) apply(r *message.Request, h *message.Header) error {
 	for i := range o.rename {
 		rename(h, o.rename[i][0], o.rename[i][1])
 	}
+	for i := range o.copies {
+		copyLines(h, o.copies[i][0], o.copies[i][1])
+	}
+	for i := range o.edits {
+		o.edits[i].apply(r, h)
+	}
+	if err := o.write(r, h); err != nil {
+		return err
+	}
+	for i := range o.dedupe {
+		o.dedupe[i].apply(h)
+	}
+	return nil
+}
+
+// write sets, adds, and sets what is not there.
+func (o *headerOps) write(r *message.Request, h *message.Header) error {
 	for i := range o.set {
 		v := &o.set[i]
 		text, err := v.text(r)
@@ -191,6 +240,22 @@ func (o *headerOps) apply(r *message.Request, h *message.Header) error {
 			return err
 		}
 		if text == "" && v.tmpl != nil {
+			continue
+		}
+		if err := h.Add(v.name, text); err != nil {
+			return err
+		}
+	}
+	for i := range o.missing {
+		v := &o.missing[i]
+		if _, there := h.Lookup(v.name); there {
+			continue
+		}
+		text, err := v.text(r)
+		if err != nil {
+			return err
+		}
+		if text == "" {
 			continue
 		}
 		if err := h.Add(v.name, text); err != nil {
@@ -258,7 +323,7 @@ func problemHeaders(rules []headerOps, r *message.Request, err error) error {
 		if !rules[i].covers(status) {
 			continue
 		}
-		for _, list := range [][]headerValue{rules[i].set, rules[i].add} {
+		for _, list := range [][]headerValue{rules[i].set, rules[i].add, rules[i].missing} {
 			for j := range list {
 				if text, bad := list[j].text(r); bad == nil && text != "" {
 					fields = append(fields, problem.Field{Name: list[j].name, Value: text})

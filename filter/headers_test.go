@@ -28,6 +28,13 @@ func TestHeadersConfig(t *testing.T) {
 		{`{"request": {"rename": {"A": "Host"}}}`, "request.rename.A"},
 		{`{"request": {"add": {"Authorization": "x"}}}`, "request.add.Authorization"},
 		{`{"response": {"add": {"Content-Type": "x"}}}`, "response.add.Content-Type"},
+		{`{"request": {"copy": {"A": "Host"}}}`, "request.copy.A"},
+		{`{"request": {"default": {"A": "{clint}"}}}`, "request.default.A"},
+		{`{"response": {"dedupe": {"A": "frist"}}}`, "response.dedupe.A"},
+		{`{"response": {"replace": {"A": {}}}}`, "response.replace.A.pattern"},
+		{`{"response": {"replace": {"A": {"pattern": "("}}}}`, "response.replace.A.pattern"},
+		{`{"response": {"replace": {"A": {"pattern": "(a)", "with": "$2"}}}}`, "response.replace.A.with"},
+		{`{"response": {"replace": {"A": {"pattern": "a", "with": "b\r\n"}}}}`, "response.replace.A.with"},
 	}
 	for _, name := range []string{
 		"Host", "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "TE", "Trailer", "Upgrade", "Proxy-Connection",

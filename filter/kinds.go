@@ -25,6 +25,7 @@ func Kinds() map[string]func() Config {
 		"maintenance": func() Config { return new(Maintenance) },
 		"mirror":      func() Config { return new(Mirror) },
 		"prefix":      func() Config { return new(Prefix) },
+		"query":       func() Config { return new(Query) },
 		"redirect":    func() Config { return new(Redirect) },
 		"request-id":  func() Config { return new(RequestID) },
 		"respond":     func() Config { return new(Respond) },
