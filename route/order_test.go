@@ -56,8 +56,15 @@ func TestInOrderNamesTheFaultyMatch(t *testing.T) {
 func TestInOrderIsFirstMatch(t *testing.T) {
 	t.Parallel()
 	pool := []route.Match{
-		{}, {Path: "/a/{rest...}"}, {Path: "/a/{x}"}, {Path: "/a/b"}, {Path: "regex:/a/[a-c]+/?"}, {Path: "/{x}/b"},
-		{Host: route.List{"*.example"}}, {Host: route.List{"one.example"}, Path: "/a/{rest...}"}, {Methods: route.List{"POST"}},
+		{},
+		{Path: "/a/{rest...}"},
+		{Path: "/a/{x}"},
+		{Path: "/a/b"},
+		{Path: "regex:/a/[a-c]+/?"},
+		{Path: "/{x}/b"},
+		{Host: route.List{"*.example"}},
+		{Host: route.List{"one.example"}, Path: "/a/{rest...}"},
+		{Methods: route.List{"POST"}},
 		{Path: "/a/b", Headers: map[string]string{"X-A": "present"}},
 	}
 	seed := uint64(1)

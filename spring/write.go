@@ -1,0 +1,291 @@
+package spring
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/maru-msa/maru/route"
+)
+
+// written is a route of maru, made of a plan and one of its paths.
+type writtenRoute struct {
+	element
+
+	plan     *plan
+	name     string
+	match    route.Match
+	priority int
+	anchor   string // of the filters, which the routes of a plan share
+	alias    bool
+}
+
+// writer writes the YAML and remembers whose each line is.
+type writer struct {
+	b      strings.Builder
+	owners []*element // by line, from 0
+	known  map[string]map[int]bool
+}
+
+// line writes one line for an element; nil is the frame around all. What is
+// not written has its "#" where the element begins, so that it is taken away easily.
+func (w *writer) line(e *element, indent int, text string) {
+	if e != nil && e.off != "" {
+		w.b.WriteString(strings.Repeat(" ", e.column) + "# ")
+		indent -= e.column
+	}
+	w.b.WriteString(strings.Repeat(" ", indent))
+	w.b.WriteString(text)
+	w.b.WriteByte('\n')
+	w.owners = append(w.owners, e)
+}
+
+// remark writes a comment above an element: what it was, where it stands, and
+// why it is written as a comment.
+func (w *writer) remark(e *element, indent int) {
+	parts := []string{}
+	if e.says != "" {
+		parts = append(parts, comment(e.says))
+	}
+	if len(e.from) > 0 {
+		parts = append(parts, places(e.from, w.known))
+	}
+	if e.off != "" {
+		parts = append(parts, "not written: "+comment(e.off))
+	}
+	if len(parts) > 0 {
+		w.line(nil, indent, "# "+strings.Join(parts, "; "))
+	}
+}
+
+// file writes the whole text.
+func (w *writer) file(d *draft, routes []*writtenRoute, notes []note) {
+	for _, l := range []string{
+		"# Written by maru import spring. Comments say where each piece comes from.",
+		"#",
+		"# Theirs is the first route that matches; maru's the most specific one. Where the two differ, a priority says so.",
+		"# As there: services see their own name as Host unless the source says otherwise, X-Forwarded-* are added, and",
+		"# hop-by-hop fields are removed. Not as there: what has no time-out in the source has maru's: 1 s to connect,",
+		"# 5 s for a try, 15 s for the whole exchange.",
+	} {
+		w.line(nil, 0, l)
+	}
+	if d.listener != nil {
+		w.line(nil, 0, "")
+		w.remark(d.listener, 0)
+		w.line(nil, 0, "listen:")
+		w.line(d.listener, 2, "public: "+mapping(entry{"address", text(d.address)}).String())
+	}
+	if d.registry != nil {
+		w.line(nil, 0, "")
+		w.remark(d.registry, 0)
+		w.line(nil, 0, "registry: {}")
+	}
+	w.services(d.services)
+	if len(d.filters) > 0 {
+		w.head("filters:", anyLive(d.filters))
+		for _, s := range d.filters {
+			w.step(s, 2, nil)
+		}
+	}
+	if len(routes) > 0 {
+		live := false
+		for _, r := range routes {
+			live = live || r.off == ""
+		}
+		w.head("routes:", live)
+		for _, r := range routes {
+			w.route(r)
+		}
+	}
+	w.notes(notes)
+}
+
+// head writes a key whose entries follow; as a comment when all of them are comments.
+func (w *writer) head(key string, live bool) {
+	w.line(nil, 0, "")
+	if !live {
+		key = "# " + key
+	}
+	w.line(nil, 0, key)
+}
+
+func anyLive(list []*step) bool {
+	for _, s := range list {
+		if s.off == "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *writer) services(list []*service) {
+	if len(list) == 0 {
+		return
+	}
+	live := false
+	for _, s := range list {
+		live = live || s.off == ""
+	}
+	w.head("services:", live)
+	for _, s := range list {
+		s.column = 2
+		w.remark(&s.element, 2)
+		w.line(&s.element, 2, s.name+":")
+		for _, e := range append(s.endpoints(), s.keys...) {
+			w.line(&s.element, 4, e.key+": "+e.value.String())
+		}
+		if s.host != "client" {
+			w.line(&s.element, 4, "host: "+quoted(s.host))
+		}
+		w.steps(&s.element, s.filters, 4, "")
+	}
+}
+
+// steps writes the filters of an owner.
+func (w *writer) steps(owner *element, list []*step, indent int, anchor string) {
+	if len(list) == 0 {
+		return
+	}
+	if !anyLive(list) {
+		w.line(nil, indent, "# filters:")
+	} else {
+		w.line(owner, indent, "filters:"+anchor)
+	}
+	for _, s := range list {
+		w.step(s, indent+2, owner)
+	}
+}
+
+func (w *writer) step(s *step, indent int, owner *element) {
+	text := "- " + s.word
+	if s.args.shape != noValue {
+		text += ": " + s.args.String()
+	}
+	var parts []string
+	if s.says != "" {
+		parts = append(parts, comment(s.says))
+	}
+	if len(s.from) > 0 {
+		parts = append(parts, places(s.from, w.known))
+	}
+	if s.off != "" {
+		parts = append(parts, "not written: "+comment(s.off))
+	}
+	if s.word == "" {
+		w.line(nil, indent, "# "+strings.Join(parts, "; "))
+		return
+	}
+	if len(parts) > 0 {
+		text += " # " + strings.Join(parts, "; ")
+	}
+	e := &s.element
+	if e.column = indent; owner != nil && owner.off != "" {
+		e = owner
+	}
+	w.line(e, indent, text)
+}
+
+func (w *writer) route(r *writtenRoute) {
+	e := &r.element
+	e.column = 2
+	w.remark(&element{from: r.plan.from, says: r.plan.says, off: r.off}, 2)
+	w.line(e, 2, "- name: "+quoted(r.name))
+	w.line(e, 4, "match: "+matchOf(r.match, r.priority).String())
+	if r.plan.timeout != "" {
+		w.line(e, 4, "timeout: "+r.plan.timeout)
+	}
+	switch {
+	case r.anchor == "" || len(r.plan.filters) == 0:
+		w.steps(e, r.plan.filters, 4, "")
+	case r.alias && anyLive(r.plan.filters):
+		w.line(e, 4, "filters: *"+r.anchor)
+	case !r.alias:
+		w.steps(e, r.plan.filters, 4, " &"+r.anchor)
+	}
+	if r.plan.service != nil {
+		w.line(e, 4, "to: "+quoted(r.plan.service.name))
+	}
+}
+
+// matchOf writes a match, in the short form where that says it all.
+func matchOf(m route.Match, priority int) value {
+	v := mapping()
+	if len(m.Host) == 1 {
+		v = v.with("host", text(m.Host[0]))
+	} else if len(m.Host) > 1 {
+		v = v.with("host", texts(m.Host))
+	}
+	if m.Path != "" {
+		v = v.with("path", text(m.Path))
+	}
+	if len(m.Methods) > 0 {
+		v = v.with("methods", texts(m.Methods))
+	}
+	for _, part := range []struct {
+		key  string
+		list map[string]string
+	}{{"headers", m.Headers}, {"query", m.Query}, {"cookies", m.Cookies}} {
+		if len(part.list) > 0 {
+			v = v.with(part.key, textMap(part.list))
+		}
+	}
+	if len(m.Client) > 0 {
+		v = v.with("client", texts(m.Client))
+	}
+	if m.Time.After != "" || m.Time.Before != "" {
+		t := mapping()
+		if m.Time.After != "" {
+			t = t.with("after", text(m.Time.After))
+		}
+		if m.Time.Before != "" {
+			t = t.with("before", text(m.Time.Before))
+		}
+		v = v.with("time", t)
+	}
+	if m.Weight != nil {
+		v = v.with("weight", number(*m.Weight))
+	}
+	if priority != 0 {
+		v = v.with("priority", number(priority))
+	}
+	switch {
+	case len(v.keys) == 0:
+		return text("/{rest...}")
+	case len(v.keys) == 1 && m.Path != "":
+		return text(m.Path)
+	case len(v.keys) == 2 && m.Path != "" && len(m.Methods) > 0 && !strings.HasPrefix(m.Path, "regex:"):
+		return text(strings.Join(m.Methods, ",") + " " + m.Path)
+	}
+	return v
+}
+
+// notes writes what was read and has nothing to become.
+func (w *writer) notes(list []note) {
+	if len(list) == 0 {
+		return
+	}
+	w.line(nil, 0, "")
+	w.line(nil, 0, "# Read, and not written:")
+	for _, n := range list {
+		w.line(nil, 0, "# "+comment(n.why)+"; "+places(n.from, w.known))
+	}
+}
+
+// expand makes the routes of the plans.
+func (d *draft) expand() []*writtenRoute {
+	var out []*writtenRoute
+	seen := make(map[string]bool)
+	for _, p := range d.routes {
+		for i, m := range p.matches() {
+			name := p.id
+			switch {
+			case i > 0 && strings.HasSuffix(m.Path, "/") && p.paths[i-1].pattern+"/" == m.Path:
+				name += "-slash"
+			case i > 0:
+				name += "-" + strconv.Itoa(i+1)
+			}
+			out = append(out, &writtenRoute{element: element{at: p.at, off: p.off}, plan: p, name: unique(seen, name), match: m})
+		}
+	}
+	return out
+}
