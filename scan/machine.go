@@ -63,6 +63,11 @@ type machine struct {
 	sets  int // of the pool, in use
 	seed  maphash.Seed
 
+	report  *Report // nil: there are no checks
+	watches []watch // beside stack
+	bits    []uint64
+	scratch []byte
+
 	base  int64 // bytes before this chunk
 	lines int   // line feeds before this chunk
 	line  int64 // where the line began on which this chunk begins
@@ -87,6 +92,10 @@ func (m *machine) begin(mask *Mask) {
 	m.stack[0] = frame{entry: -1, set: -1}
 	m.depth, m.state, m.next, m.bom = 0, atStart, mask.root, false
 	m.names, m.arena, m.sets = m.names[:0], m.arena[:0], 0
+	m.bits, m.scratch = m.bits[:0], m.scratch[:0]
+	if m.report != nil && len(m.watches) < len(m.stack) {
+		m.watches = make([]watch, len(m.stack))
+	}
 	m.base, m.lines, m.line = 0, 0, 0
 	m.cut, m.carried, m.unit = cutNothing, m.carried[:0], 0
 }
@@ -127,10 +136,14 @@ func (m *machine) run(b []byte, i int) (int, code) {
 
 first: // of an array: a value, or its end
 	if i = skip(b, i); uint(i) >= uint(len(b)) {
-		return m.dry(atFirst, n, i)
+		return m.dry(atFirst, nil, i)
 	}
 	if b[i] == ']' {
 		goto pop
+	}
+	n = nil
+	if f.node != nil {
+		n = m.element(f)
 	}
 
 value:
@@ -148,7 +161,7 @@ value:
 			}
 		}
 		if n != nil {
-			m.scalar(n, String, start, i, flags)
+			m.scalar(n, String, b, start, i, flags)
 		}
 	case x == '{' || x == '[':
 		if m.depth >= m.mask.rules.Depth {
@@ -158,14 +171,11 @@ value:
 		f = &m.stack[m.depth]
 		f.enter(x, m)
 		if n != nil {
-			m.open(f, n, start)
+			m.open(f, n, b, start)
 		}
 		i++
 		if x == '{' {
 			goto member
-		}
-		if n = f.node; n != nil {
-			n = n.elems
 		}
 		goto first
 	case x == '-' || x-'0' <= 9:
@@ -174,14 +184,14 @@ value:
 			return m.stop(cutNumber, n, b, start, i, flags, c)
 		}
 		if n != nil {
-			m.scalar(n, Number, start, i, flags)
+			m.scalar(n, Number, b, start, i, flags)
 		}
 	default:
 		if i, c = literal(b, i); c != ok {
 			return m.stop(cutLiteral, n, b, start, i, 0, c)
 		}
 		if n != nil {
-			m.scalar(n, literalKind(x), start, i, 0)
+			m.scalar(n, literalKind(x), b, start, i, 0)
 		}
 	}
 
@@ -196,8 +206,9 @@ after:
 		goto name
 	case x == ',' && f.kind == Array:
 		i++
-		if n = f.node; n != nil {
-			n = n.elems
+		n = nil
+		if f.node != nil {
+			n = m.element(f)
 		}
 		goto value
 	case x == '}' && f.kind == Object, x == ']' && f.kind == Array:
@@ -209,6 +220,9 @@ pop:
 	i++
 	if f.entry >= 0 {
 		m.shut(f, i)
+	}
+	if f.node != nil && f.node.checks != nil {
+		m.leave(f, i)
 	}
 	if len(m.names) > int(f.names) {
 		m.forget(f)
@@ -304,7 +318,7 @@ func (m *machine) stop(t token, n *node, b []byte, start, i int, flags Flags, c 
 		f := &m.stack[m.depth]
 		m.keep = f.node != nil || f.track
 	case cutText:
-		m.keep = false
+		m.keep = n != nil // it has checks then
 	default:
 	}
 	if !m.keep {
@@ -354,7 +368,7 @@ func literalKind(x byte) Kind {
 
 // named notes the name raw (the inside of the string at off) of a member of f
 // and gives what is wanted of its value.
-func (m *machine) named(f *frame, raw []byte, off int, flags Flags) (*node, code) {
+func (m *machine) named(f *frame, raw []byte, off int, flags Flags) (n *node, c code) {
 	text, keep := raw, m.body == nil
 	if flags&Escaped != 0 {
 		mark := len(m.arena)
@@ -369,32 +383,55 @@ func (m *machine) named(f *frame, raw []byte, off int, flags Flags) (*node, code
 	if f.node == nil {
 		return nil, ok
 	}
-	n := f.node.child(text)
+	if f.node.checks != nil {
+		n = m.watched(f, text, off-1)
+	} else {
+		n = f.node.child(text)
+	}
 	if n != nil && n.named {
 		m.tape = append(m.tape, Entry{Off: uint32(off - 1), Len: uint32(len(raw) + 2), Next: uint32(len(m.tape) + 1), Field: n.field, Kind: Name, Flags: flags}) //nolint:gosec // bounded by MaxBody
 	}
 	return n, ok
 }
 
-// scalar gives the value from start to end its entry.
-func (m *machine) scalar(n *node, k Kind, start, end int, flags Flags) {
+// scalar judges the value from start to end of b, where there are checks, and
+// gives it its entry.
+func (m *machine) scalar(n *node, k Kind, b []byte, start, end int, flags Flags) {
+	if n.checks != nil {
+		if n = m.judge(n, k, b[start:end], flags, m.base+int64(start)); n == nil {
+			return
+		}
+	}
+	if n.emit {
+		m.put(n, k, start, end, flags)
+	}
+}
+
+// put adds an entry.
+func (m *machine) put(n *node, k Kind, start, end int, flags Flags) {
 	m.tape = append(m.tape, Entry{Off: uint32(start), Len: uint32(end - start), Next: uint32(len(m.tape) + 1), Field: n.field, Kind: k, Flags: flags}) //nolint:gosec // bounded by MaxBody
 }
 
 // open gives an array or object its entry, and says whether the machine looks
 // into it.
-func (m *machine) open(f *frame, n *node, start int) {
-	f.entry = int32(len(m.tape)) //nolint:gosec // bounded by MaxBody
-	k := Object
-	if f.kind == Array {
-		k = Array
-		if n.elems != nil {
-			f.node = n
+func (m *machine) open(f *frame, n *node, b []byte, start int) {
+	if n.checks != nil {
+		if n = m.resolve(n, f.kind, b, start); n == nil {
+			return
 		}
-	} else if n.enters() {
-		f.node, f.track = n, true
 	}
-	m.scalar(n, k, start, start, 0)
+	looks := f.kind == Array && n.elems != nil || f.kind == Object && n.enters()
+	if k := n.checks; k != nil {
+		m.admit(n, f.kind, start)
+		looks = looks || k.foreign || f.kind == Array && k.arrays || f.kind == Object && k.objects
+	}
+	if looks {
+		f.node, f.track = n, f.kind == Object
+	}
+	if n.emit {
+		f.entry = int32(len(m.tape)) //nolint:gosec // bounded by MaxBody
+		m.put(n, f.kind, start, start, 0)
+	}
 }
 
 // shut completes the entry of an array or object that ends before end.

@@ -2,7 +2,6 @@ package scan
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -55,13 +54,15 @@ const MaxFields = 1 << 16
 
 // node is a compiled node of a mask: what is wanted of a value that lies there.
 type node struct {
-	field Field
-	named bool           // its entry follows one of its name
-	names []string       // wanted members
-	kids  []*node        // their nodes, by the index of names
-	index map[string]int // the same, where there are many
-	rest  *node          // every other member; nil: not wanted
-	elems *node          // the elements of an array; nil: not wanted one by one
+	field  Field
+	emit   bool           // it has entries
+	named  bool           // its entry follows one of its name
+	names  []string       // wanted members
+	kids   []*node        // their nodes, by the index of names
+	index  map[string]int // the same, where there are many
+	rest   *node          // every other member; nil: not wanted
+	checks *checks        // of a Program; nil: none
+	elems  *node          // the elements of an array; nil: not wanted one by one
 }
 
 // enters tells whether the machine looks into objects here.
@@ -69,27 +70,24 @@ func (n *node) enters() bool { return len(n.names) > 0 || n.rest != nil }
 
 // child is the node of the member, or nil.
 func (n *node) child(name []byte) *node {
-	if n.index != nil {
-		if i, found := n.index[string(name)]; found {
-			return n.kids[i]
-		}
-		return n.rest
-	}
-	for i, want := range n.names {
-		if want == string(name) {
-			return n.kids[i]
-		}
+	if i := n.find(name); i >= 0 {
+		return n.kids[i]
 	}
 	return n.rest
 }
 
-// find is the index of the member, or -1.
-func (n *node) find(name string) int {
-	if n.index == nil {
-		return slices.Index(n.names, name)
+// find is the index of the member's name, or -1.
+func (n *node) find(name []byte) int {
+	if n.index != nil {
+		if i, found := n.index[string(name)]; found {
+			return i
+		}
+		return -1
 	}
-	if i, found := n.index[name]; found {
-		return i
+	for i, want := range n.names {
+		if want == string(name) {
+			return i
+		}
 	}
 	return -1
 }
@@ -135,7 +133,7 @@ type Builder struct {
 // at gives the node of a Field.
 func (b *Builder) at(f Field) *node {
 	if len(b.nodes) == 0 {
-		b.nodes = append(b.nodes, &node{})
+		b.nodes = append(b.nodes, &node{emit: true})
 	}
 	if int(f) >= len(b.nodes) {
 		b.err = fmt.Errorf("no node has the number %d", f)
@@ -150,7 +148,7 @@ func (b *Builder) add() *node {
 		b.err = fmt.Errorf("more than %d nodes", MaxFields)
 		return b.nodes[len(b.nodes)-1]
 	}
-	n := &node{field: Field(len(b.nodes))}
+	n := &node{field: Field(len(b.nodes)), emit: true}
 	b.nodes = append(b.nodes, n)
 	return n
 }
@@ -159,7 +157,7 @@ func (b *Builder) add() *node {
 // node's number: the same one when it was wanted already.
 func (b *Builder) Member(parent Field, name string) Field {
 	p := b.at(parent)
-	if i := p.find(name); i >= 0 {
+	if i := p.find([]byte(name)); i >= 0 {
 		return p.kids[i].field
 	}
 	n := b.add()

@@ -27,6 +27,7 @@ var errClosed = errors.New("scan: write after close")
 // Reset makes the Scanner ready for another text, under these rules.
 func (s *Scanner) Reset(rules Rules) {
 	s.mask = Mask{rules: rules.withDefaults()}
+	s.m.report = nil
 	s.m.begin(&s.mask)
 	s.m.chunks, s.m.body = true, nil
 	s.fault, s.begun, s.ended = nil, true, false
@@ -77,6 +78,9 @@ func (s *Scanner) Close() error {
 		}
 	}
 	s.ended = true
+	if s.m.report != nil {
+		s.m.report.sort()
+	}
 	if s.fault != nil {
 		return s.fault
 	}
@@ -129,10 +133,19 @@ func (m *machine) resume(b []byte) (int, code) {
 			return n, ok
 		}
 		if c == ok {
-			m.state = atAfter
+			m.carried = m.carried[:end]
+			m.settle(literalKind(m.carried[0]), 0)
 		}
 		return end - held, c
 	}
+}
+
+// settle ends the carried value.
+func (m *machine) settle(k Kind, flags Flags) {
+	if m.next != nil && m.next.checks != nil {
+		m.judge(m.next, k, m.carried, flags, m.start)
+	}
+	m.state = atAfter
 }
 
 // numeric tells the bytes that a number may hold.
@@ -144,7 +157,7 @@ func numeric(c byte) bool {
 // are allowed. The place is relative to the current chunk.
 func (m *machine) number() (int, code) {
 	at := int(m.start - m.base)
-	end, _, c := number(m.carried, 0)
+	end, flags, c := number(m.carried, 0)
 	switch {
 	case end > m.mask.rules.Number:
 		return at + m.mask.rules.Number, numberTooLong
@@ -155,7 +168,7 @@ func (m *machine) number() (int, code) {
 	case end < len(m.carried): // as 1-2
 		return at + end, trailing(m.depth)
 	}
-	m.state = atAfter
+	m.settle(Number, flags)
 	return at + end, ok
 }
 
@@ -213,16 +226,18 @@ func (m *machine) resumeText(b []byte) (int, code) {
 		}
 		return len(b), ok
 	}
+	if m.keep {
+		m.carried = append(m.carried, b[:end]...)
+	}
 	if m.cut == cutText {
-		m.state = atAfter
+		m.settle(String, m.flags)
 		return end, ok
 	}
 	m.state, m.next = atColon, nil
 	if !m.keep {
 		return end, ok
 	}
-	m.carried = append(m.carried, b[:end]...)
-	n, c := m.named(&m.stack[m.depth], m.carried[1:len(m.carried)-1], 0, m.flags)
+	n, c := m.named(&m.stack[m.depth], m.carried[1:len(m.carried)-1], int(m.start-m.base)+1, m.flags)
 	if c != ok {
 		return int(m.start - m.base), c
 	}
@@ -246,9 +261,9 @@ func (m *machine) finish() (int, code) {
 	case m.state == inToken && m.cut == cutMark:
 		return -int(m.base), unexpectedByte
 	case m.state == inToken && m.cut == cutNumber:
-		end, _, c := number(m.carried, 0)
-		if c == full || c == ok && end == len(m.carried) {
-			m.state = atAfter
+		end, flags, c := number(m.carried, 0)
+		if c == full {
+			m.settle(Number, flags)
 			break
 		}
 		if c == ok {

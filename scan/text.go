@@ -117,7 +117,7 @@ func escape(b []byte, i int) (int, code) {
 	default:
 		return i + 1, badEscape
 	}
-	r, at, c := unit(b, i)
+	r, at, c := codeUnit(b, i)
 	switch {
 	case c == more:
 		return i, more
@@ -136,7 +136,7 @@ func escape(b []byte, i int) (int, code) {
 			return i, loneSurrogate
 		}
 	}
-	low, end, c := unit(b, at)
+	low, end, c := codeUnit(b, at)
 	switch {
 	case c == more:
 		return i, more
@@ -148,9 +148,9 @@ func escape(b []byte, i int) (int, code) {
 	return end, ok
 }
 
-// unit reads the \uXXXX at i: its value, and the place after it or of a digit
+// codeUnit reads the \uXXXX at i: its value, and the place after it or of a digit
 // that is none.
-func unit(b []byte, i int) (r rune, end int, c code) {
+func codeUnit(b []byte, i int) (r rune, end int, c code) {
 	for k := i + 2; k < i+6; k++ {
 		if k >= len(b) {
 			return 0, i, more
@@ -196,9 +196,9 @@ func unescape(dst, raw []byte) []byte {
 		case 't':
 			dst = append(dst, '\t')
 		case 'u':
-			r, end, _ := unit(raw, i)
+			r, end, _ := codeUnit(raw, i)
 			if utf16.IsSurrogate(r) {
-				low, after, _ := unit(raw, end)
+				low, after, _ := codeUnit(raw, end)
 				r, end = utf16.DecodeRune(r, low), after
 			}
 			dst = utf8.AppendRune(dst, r)

@@ -1,0 +1,236 @@
+package scan
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// checks is what a Program adds to a node.
+type checks struct {
+	// byKind leads to the node for the kind of the value, tag to that for the
+	// value of a member; all else is then empty.
+	byKind *[Object + 1]*node
+	tag    *tagChoice
+
+	units []*unit
+	names []*unit // for the names of members
+
+	objects bool // it looks into objects
+	arrays  bool // it looks into arrays
+	text    bool // it looks at scalars
+	unique  bool
+	foreign bool
+
+	required []demand
+	patterns []*regexp.Regexp
+	rests    []*node // for members without a node, by the patterns that match
+	prefix   []*node // for the first elements
+}
+
+// demand is a member that has to be there: always, or when another one is.
+type demand struct {
+	unit  *unit
+	name  string
+	index int // of the name
+	when  int // the other one's; -1: always
+}
+
+// tagChoice is an object's choice by the value of a member.
+type tagChoice struct {
+	name   string
+	unit   *unit
+	values []tagValue
+	other  *node
+}
+
+type tagValue struct {
+	value scalar
+	node  *node
+}
+
+// unit is one schema's own keywords, made ready.
+type unit struct {
+	schema  *Schema
+	types   Types
+	keyword string // of a schema that refuses everything
+	want    string // the same; otherwise of type
+
+	objects, arrays, text bool
+
+	values     []scalar // enum
+	valuesWant string
+	constant   *scalar
+	constWant  string
+
+	numeric  bool // it has a keyword of numbers
+	bounds   []bound
+	divisor  divisor
+	multiple bool
+}
+
+// scalar is a value to compare with.
+type scalar struct {
+	kind   Kind
+	text   string  // of a string, unescaped
+	number decimal // of a number
+}
+
+// bound is one of the four bounds.
+type bound struct {
+	keyword, want string
+	value         decimal
+	below         bool // the value has to be below it
+	equal         bool // or equal
+}
+
+// typesOf are the types that values of the kind may have.
+func typesOf(k Kind) Types {
+	return [...]Types{TypeNull, TypeBoolean, TypeBoolean, TypeInteger | TypeNumber, TypeString, TypeArray, TypeObject}[k]
+}
+
+// typeNames are the words of the types, in the order of their bits.
+func typeNames() []string {
+	return []string{"null", "a boolean", "an integer", "a number", "a string", "an array", "an object"}
+}
+
+// typeWant continues "The value" for a set of types.
+func typeWant(t Types) string {
+	var words []string
+	for i, name := range typeNames() {
+		if t&(1<<i) != 0 {
+			words = append(words, name)
+		}
+	}
+	return "must be " + strings.Join(words, " or ")
+}
+
+// maxListed is how many values a violation lists.
+const maxListed = 20
+
+// listed writes JSON texts as a list for people.
+func listed(texts []string) string {
+	words := make([]string, 0, min(len(texts), maxListed)+1)
+	for i, text := range texts {
+		if i == maxListed {
+			words = append(words, "…")
+			break
+		}
+		if text[0] == '"' {
+			text = string(Unquote(nil, []byte(text)))
+		}
+		words = append(words, text)
+	}
+	return strings.Join(words, ", ")
+}
+
+// isScalar tells whether text is a JSON text of a scalar.
+func isScalar(text string) bool {
+	tape := NewTape()
+	defer tape.Release()
+	return Scan(nil, []byte(text), tape) == nil && strings.TrimSpace(text) == text && text[0] != '{' && text[0] != '['
+}
+
+// unit makes the schema's own keywords ready.
+func (c *compiler) unit(s *Schema) *unit {
+	if u := c.units[s]; u != nil {
+		return u
+	}
+	u := &unit{schema: s, types: s.Types}
+	c.units[s] = u
+	if s.Never {
+		u.keyword, u.want = "false", "must not be there"
+		return u
+	}
+	if s.Types != 0 {
+		u.want = typeWant(s.Types)
+	}
+	c.values(u)
+	c.numbers(u)
+	u.objects = len(s.Required) > 0 || len(s.Dependent) > 0 || s.Properties != nil || s.PatternProperties != nil || s.Additional != nil ||
+		s.Names != nil || s.Members.Min > 0 || s.Members.Bounded
+	u.arrays = s.Prefix != nil || s.Items != nil || s.Unique || s.Count.Min > 0 || s.Count.Bounded
+	u.text = u.numeric || u.values != nil || u.constant != nil || s.Types&TypeInteger != 0 || s.Length.Min > 0 || s.Length.Bounded ||
+		s.Patterns != nil || s.Formats != nil || s.Foreign != nil
+	return u
+}
+
+// values makes enum and const ready.
+func (c *compiler) values(u *unit) {
+	s := u.schema
+	for _, text := range s.Enum {
+		value, valid := c.scalar(s, "enum", text)
+		if !valid {
+			return
+		}
+		u.values = append(u.values, value)
+	}
+	if s.Enum != nil {
+		u.valuesWant = "must be one of " + listed(s.Enum)
+	}
+	if s.Const == "" {
+		return
+	}
+	if value, valid := c.scalar(s, "const", s.Const); valid {
+		u.constant, u.constWant = &value, "must be "+listed([]string{s.Const})
+	}
+}
+
+// scalar reads a value to compare with.
+func (c *compiler) scalar(s *Schema, keyword, text string) (scalar, bool) {
+	if text == "" || !isScalar(text) {
+		c.fail(s, keyword, fmt.Errorf("not a scalar: %w", ErrUndecided))
+		return scalar{}, false
+	}
+	switch text[0] {
+	case '"':
+		return scalar{kind: String, text: string(Unquote(nil, []byte(text)))}, true
+	case 't', 'f', 'n':
+		return scalar{kind: literalKind(text[0])}, true
+	}
+	number := parseDecimal([]byte(text))
+	if number.outOfRange {
+		c.fail(s, keyword, fmt.Errorf("exponent beyond %d: %w", maxExponent, ErrUndecided))
+		return scalar{}, false
+	}
+	return scalar{kind: Number, number: number}, true
+}
+
+// numbers makes the keywords of numbers ready.
+func (c *compiler) numbers(u *unit) {
+	s := u.schema
+	for _, b := range []struct {
+		keyword, text, words string
+		below, equal         bool
+	}{
+		{"minimum", s.Minimum, "must be at least ", false, true},
+		{"maximum", s.Maximum, "must be at most ", true, true},
+		{"exclusiveMinimum", s.ExclusiveMinimum, "must be more than ", false, false},
+		{"exclusiveMaximum", s.ExclusiveMaximum, "must be less than ", true, false},
+	} {
+		if b.text == "" {
+			continue
+		}
+		value, valid := c.scalar(s, b.keyword, b.text)
+		if valid && value.kind != Number {
+			c.fail(s, b.keyword, fmt.Errorf("%s is no number", strconv.Quote(b.text)))
+		}
+		u.numeric = true
+		u.bounds = append(u.bounds, bound{b.keyword, b.words + b.text, value.number, b.below, b.equal})
+	}
+	if s.MultipleOf == "" {
+		return
+	}
+	value, valid := c.scalar(s, "multipleOf", s.MultipleOf)
+	if !valid || value.kind != Number {
+		c.fail(s, "multipleOf", ErrUndecided)
+		return
+	}
+	by, err := parseDivisor([]byte(s.MultipleOf))
+	if err != nil {
+		c.fail(s, "multipleOf", fmt.Errorf("%w: %w", err, ErrUndecided))
+		return
+	}
+	u.numeric, u.multiple, u.divisor = true, true, by
+}
