@@ -26,24 +26,26 @@ func parseDecimal(s []byte) decimal {
 	if s[0] == '-' {
 		d.negative, s = true, s[1:]
 	}
-	i := 0
-	for i < len(s) && s[i]-'0' <= 9 {
-		i++
-	}
-	d.whole = s[:i]
-	if i < len(s) && s[i] == '.' {
-		from := i + 1
-		for i = from; i < len(s) && s[i]-'0' <= 9; i++ {
-		}
-		d.part = s[from:i]
+	d.whole, s = leadingDigits(s)
+	if len(s) > 0 && s[0] == '.' {
+		d.part, s = leadingDigits(s[1:])
 	}
 	exponent := 0
-	if i < len(s) {
-		exponent, d.outOfRange = parseExponent(s[i+1:])
+	if len(s) > 0 {
+		exponent, d.outOfRange = parseExponent(s[1:])
 	}
 	d.scale = len(d.whole) + exponent
 	d.trim()
 	return d
+}
+
+// leadingDigits splits s after its digits.
+func leadingDigits(s []byte) (digits, rest []byte) {
+	i := 0
+	for i < len(s) && s[i]-'0' <= 9 {
+		i++
+	}
+	return s[:i], s[i:]
 }
 
 // parseExponent reads what stands behind the e, up to where it is out of range.

@@ -8,7 +8,8 @@
 //	                                                  ▼
 //	          Output: literals + spans ◄───── whoever shapes the answer
 //
-//	Scanner.Write(chunk)… Close ─► the same verdict, without body and tape
+//	Schema ─ Compile ─► Program.Scan(body, tape, report): the same pass, with checks
+//	Scanner.Write(chunk)… Close ─► the same verdict (and report), without body and tape
 //
 // A Mask says what is wanted: a tree of member names in which each node has a
 // small number, its Field. Arrays need no node. Scan writes an Entry for every
@@ -35,6 +36,25 @@
 // the token's bytes (a number, a name) or only the escape or UTF-8 sequence that
 // was cut (a string that nobody asks for), and goes on from there. So the verdict
 // does not depend on the chunks, and a whole body pays nothing for it.
+//
+// # Programs
+//
+// A Program is a Mask whose nodes carry checks. Schema is what can be said of one
+// place of a text and decided while it goes by; whoever loads contracts fills
+// it. Compile joins all that holds at one place (allOf, references, properties
+// and the patterns that match their names, and what the mask wants) into one
+// node, so that no value is looked at twice, and memoises nodes by what they
+// join, so that recursive schemas end. A choice (oneOf, anyOf) becomes a jump by
+// the type of the value, or by a tag that is looked up ahead of the object. What no
+// scan decides (not, if, unevaluated…, equality of objects) is refused with
+// ErrUndecided, or left to a Foreign, which gets the whole span once it has ended.
+//
+// The machine calls the checks at five places, and only for nodes that have
+// some: at a scalar (judge), at the begin and end of an array or object (admit,
+// leave), at a name (watched), at an element (element). They read spans; numbers
+// are compared by sign, digits and exponent, never converted. Violations go
+// into a Report, which holds the place, the keyword and what was wanted, never
+// the value.
 //
 // # Memory
 //

@@ -130,11 +130,11 @@ func duplicates(text []byte) bool {
 		delim, _ := token.(json.Delim)
 		top := len(open) - 1
 		if delim == 0 && top >= 0 && open[top].names != nil && !open[top].value {
-			if name := token.(string); open[top].names[name] {
+			name := token.(string)
+			if open[top].names[name] {
 				return true
-			} else {
-				open[top].names[name] = true
 			}
+			open[top].names[name] = true
 			open[top].value = true
 			continue
 		}

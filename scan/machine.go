@@ -112,7 +112,7 @@ func (m *machine) run(b []byte, i int) (int, code) {
 	var (
 		f       = &m.stack[m.depth]
 		n       = m.next
-		members = int32(m.mask.rules.Members) //nolint:gosec // small
+		members = int32(m.mask.rules.Members)
 		start   int
 		end     int
 		flags   Flags
@@ -285,7 +285,7 @@ func skip(b []byte, i int) int {
 
 // enter makes f the frame of what begins with the bracket x.
 func (f *frame) enter(x byte, m *machine) {
-	f.node, f.bloom, f.names, f.arena, f.entry, f.count, f.set = nil, 0, int32(len(m.names)), int32(len(m.arena)), -1, 0, -1 //nolint:gosec // bounded by MaxBody
+	f.node, f.bloom, f.names, f.arena, f.entry, f.count, f.set = nil, 0, int32(len(m.names)), int32(len(m.arena)), -1, 0, -1
 	f.kind, f.track = Object, m.mask.rules.Unique
 	if x == '[' {
 		f.kind = Array
@@ -377,7 +377,7 @@ func (m *machine) named(f *frame, raw []byte, off int, flags Flags) (n *node, c 
 		m.arena = m.arena[:mark] // seen copies it to the very same place
 		keep = true
 	}
-	if f.track && m.seen(f, text, uint32(off), keep) { //nolint:gosec // bounded by MaxBody
+	if f.track && m.seen(f, text, uint32(off), keep) {
 		return nil, duplicateMember
 	}
 	if f.node == nil {
@@ -389,7 +389,7 @@ func (m *machine) named(f *frame, raw []byte, off int, flags Flags) (n *node, c 
 		n = f.node.child(text)
 	}
 	if n != nil && n.named {
-		m.tape = append(m.tape, Entry{Off: uint32(off - 1), Len: uint32(len(raw) + 2), Next: uint32(len(m.tape) + 1), Field: n.field, Kind: Name, Flags: flags}) //nolint:gosec // bounded by MaxBody
+		m.tape = append(m.tape, Entry{Off: uint32(off - 1), Len: uint32(len(raw) + 2), Next: uint32(len(m.tape) + 1), Field: n.field, Kind: Name, Flags: flags})
 	}
 	return n, ok
 }
@@ -409,7 +409,7 @@ func (m *machine) scalar(n *node, k Kind, b []byte, start, end int, flags Flags)
 
 // put adds an entry.
 func (m *machine) put(n *node, k Kind, start, end int, flags Flags) {
-	m.tape = append(m.tape, Entry{Off: uint32(start), Len: uint32(end - start), Next: uint32(len(m.tape) + 1), Field: n.field, Kind: k, Flags: flags}) //nolint:gosec // bounded by MaxBody
+	m.tape = append(m.tape, Entry{Off: uint32(start), Len: uint32(end - start), Next: uint32(len(m.tape) + 1), Field: n.field, Kind: k, Flags: flags})
 }
 
 // open gives an array or object its entry, and says whether the machine looks
@@ -429,7 +429,7 @@ func (m *machine) open(f *frame, n *node, b []byte, start int) {
 		f.node, f.track = n, f.kind == Object
 	}
 	if n.emit {
-		f.entry = int32(len(m.tape)) //nolint:gosec // bounded by MaxBody
+		f.entry = int32(len(m.tape))
 		m.put(n, f.kind, start, start, 0)
 	}
 }
@@ -437,8 +437,8 @@ func (m *machine) open(f *frame, n *node, b []byte, start int) {
 // shut completes the entry of an array or object that ends before end.
 func (m *machine) shut(f *frame, end int) {
 	e := &m.tape[f.entry]
-	e.Len = uint32(end) - e.Off  //nolint:gosec // bounded by MaxBody
-	e.Next = uint32(len(m.tape)) //nolint:gosec // bounded by MaxBody
+	e.Len = uint32(end) - e.Off
+	e.Next = uint32(len(m.tape))
 }
 
 // forget drops the names of an object that ends.

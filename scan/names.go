@@ -53,10 +53,10 @@ func (m *machine) seen(f *frame, text []byte, off uint32, keep bool) bool {
 	}
 	f.bloom |= bit
 	if keep {
-		off = uint32(len(m.arena)) //nolint:gosec // bounded by MaxBody
+		off = uint32(len(m.arena))
 		m.arena = append(m.arena, text...)
 	}
-	m.names = append(m.names, name{off: off, len: uint32(len(text)), arena: keep}) //nolint:gosec // bounded by MaxBody
+	m.names = append(m.names, name{off: off, len: uint32(len(text)), arena: keep})
 	return false
 }
 
@@ -80,7 +80,7 @@ func (m *machine) among(f *frame, text []byte) bool {
 		return false
 	}
 	if f.set < 0 {
-		f.set = int32(m.sets) //nolint:gosec // at most one a level
+		f.set = int32(m.sets)
 		if m.sets == len(m.pool) {
 			m.pool = append(m.pool, nameSet{})
 		}
@@ -99,7 +99,7 @@ func (m *machine) among(f *frame, text []byte) bool {
 // know which collide.
 func (m *machine) hash(text []byte) uint32 {
 	h := maphash.Bytes(m.seed, text)
-	return uint32(h ^ h>>32) //nolint:gosec // folded on purpose
+	return uint32(h ^ h>>32)
 }
 
 // reset empties the set for an object whose names begin at first.
@@ -134,7 +134,7 @@ func (s *nameSet) place(hash uint32, index int) {
 	slots := s.slots[:s.size]
 	for i := int(hash); ; i++ {
 		if at := &slots[i&(len(slots)-1)]; at.gen != s.gen {
-			*at = nameSlot{s.gen, hash, uint32(index)} //nolint:gosec // bounded by MaxBody
+			*at = nameSlot{s.gen, hash, uint32(index)}
 			return
 		}
 	}

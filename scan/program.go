@@ -168,14 +168,14 @@ func (c *compiler) choose(n *node, p parts, open int, want *node) {
 	byKind := new([Object + 1]*node)
 	n.checks.byKind = byKind
 	for kind := range byKind {
-		if choice.Tag != "" && Kind(kind) == Object { //nolint:gosec // small
+		if choice.Tag != "" && Kind(kind) == Object {
 			byKind[kind] = &node{field: n.field, emit: n.emit, named: n.named, checks: &checks{tag: c.tag(s, choice, rest, want)}}
 			c.whole = true
 			continue
 		}
 		with := none
 		for _, b := range choice.Branches {
-			if choice.Tag != "" || b.Types&typesOf(Kind(kind)) == 0 { //nolint:gosec // small
+			if choice.Tag != "" || b.Types&typesOf(Kind(kind)) == 0 {
 				continue
 			}
 			if with != none {

@@ -117,7 +117,8 @@ func TestProgramViolations(t *testing.T) {
 	}{
 		{head + `"points":1.0,"price":999.99,"slug":"ab","joined":"2026-01-01","tags":["a",1,"1"],"pair":["x",true],"card":null,"address":{"a":1},"kind":"m\u0065mber","one":10e-1,"x-y":true}`, nil},
 		{`{"name":"","tier":"gold","joined":"2024-13"}`, []string{
-			"/name minLength : must have at least 1 character", "/tier enum : must be one of basic, plus", "/joined format : must be an RFC 3339 date"}},
+			"/name minLength : must have at least 1 character", "/tier enum : must be one of basic, plus", "/joined format : must be an RFC 3339 date",
+		}},
 		{`{"name":"\ud83d\ude00\ud83d\ude00\ud83d\ude00\ud83d\ude00\ud83d\ude00","tier":"plus"}`, nil},
 		{`{"name":"일이삼사오육","tier":"plus"}`, []string{"/name maxLength : must have at most 5 characters"}},
 		{`[]`, []string{"type : must be an object"}},
@@ -591,7 +592,7 @@ func TestProgramEqualsReference(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(11, 12))
 	valid, invalid, undecided := 0, 0, 0
-	for range 4_000 {
+	for range 1_200 {
 		var known []*scan.Schema
 		s := randomSchema(r, 3, &known)
 		p, err := scan.Compile(s, nil, scan.RequestRules())
@@ -604,7 +605,7 @@ func TestProgramEqualsReference(t *testing.T) {
 		}
 		for range 8 {
 			text := randomInstance(r, 3)
-			budget := 1_000_000
+			budget := 2_000
 			want := holds(s, decode(text), &budget)
 			if budget < 0 {
 				continue // a schema that refers to itself without an end
@@ -620,7 +621,7 @@ func TestProgramEqualsReference(t *testing.T) {
 			}
 		}
 	}
-	if valid < 3_000 || invalid < 3_000 || undecided > 1_500 {
+	if valid < 1_000 || invalid < 1_000 || undecided > 400 {
 		t.Errorf("%d valid, %d invalid, %d undecided: the schemas are of one kind", valid, invalid, undecided)
 	}
 }

@@ -49,10 +49,8 @@ func (s *Scanner) Write(p []byte) (int, error) {
 		return 0, nil
 	}
 	m := &s.m
-	i, c := len(p), ok
-	if m.base+int64(len(p)) > MaxBody {
-		i, c = 0, tooLarge
-	} else {
+	i, c := 0, tooLarge
+	if m.base+int64(len(p)) <= MaxBody {
 		i, c = m.chunk(p)
 	}
 	if c != ok {

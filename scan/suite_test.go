@@ -2,6 +2,7 @@ package scan_test
 
 import (
 	"bufio"
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -69,7 +70,11 @@ func verdict(err error) string {
 	if err == nil {
 		return "accept"
 	}
-	return string(err.(*scan.Error).Reason)
+	var fault *scan.Error
+	if !errors.As(err, &fault) {
+		return err.Error()
+	}
+	return string(fault.Reason)
 }
 
 func TestJSONTestSuite(t *testing.T) {
