@@ -187,7 +187,7 @@ func (c *Cluster) try(r *message.Request, ep *Endpoint, fresh bool) (*message.Re
 	}
 	waits := ep.waits(r)
 	if waits {
-		ep.tally.waiting.Add(1)
+		c.waitsFrom(ep, now)
 	}
 	c.enter(ep)
 	resp, err := c.exchange(r, ep, fresh, now)
@@ -281,7 +281,7 @@ func (c *Cluster) answered(r *message.Request, ep *Endpoint, status int) {
 	if !good {
 		ep.errors.Add(1)
 	}
-	c.noteAnswer(ep, status)
+	c.noteAnswer(ep, &r.X, status)
 	if status == 101 || good && (r.Length < 0 || r.Length > smallBody) {
 		return
 	}

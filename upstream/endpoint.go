@@ -153,6 +153,7 @@ func (e *Endpoint) ramp(now, whole time.Duration) float64 {
 func (e *Endpoint) cost(now, rampTime time.Duration, median float32) float64 {
 	sec := second(now)
 	v, _ := e.latency.value(sec, median)
+	v = max(v, e.silence(now, max(v, median))) // who does not answer is not fast
 	c := float64(v) * float64(e.inflight.Load()+1) / (e.Weight() * float64(e.success.value(sec)))
 	if e.rampSince.Load() != 0 {
 		c /= e.ramp(now, rampTime)

@@ -330,7 +330,7 @@ func (e *h2exchange) record(status int, grpc bool) {
 	if grpc && !good && status < 500 {
 		status = 503 // what UNAVAILABLE means in HTTP
 	}
-	e.c.noteAnswer(e.ep, status)
+	e.c.noteAnswer(e.ep, x, status)
 	sent, head := x.Phases[message.PhaseSent], x.Phases[message.PhaseHead]
 	if good && (sent == 0 || sent > head) {
 		return

@@ -103,6 +103,7 @@ type clusterHealth struct {
 // but for waiting and the rows of errors.
 type tally struct {
 	waiting atomic.Int64  // tries that wait for a response head
+	heard   atomic.Int64  // since the cluster was born: the last head, or when the first began to wait
 	answers atomic.Uint64 // response heads that came
 	bad     atomic.Uint64 // those of them with a status of 500 and above
 	lost    atomic.Uint64 // tries without an answer that the endpoint is to blame for
@@ -156,10 +157,36 @@ func (e *Endpoint) waits(r *message.Request) bool {
 	return ok && r.Length > 0 && r.Length <= smallBody && int64(len(b.Peek())) == r.Length
 }
 
+// waitsFrom counts a try that waits for its head from now on.
+func (c *Cluster) waitsFrom(ep *Endpoint, now time.Time) {
+	if ep.tally.waiting.Add(1) == 1 {
+		ep.tally.heard.Store(int64(now.Sub(c.born)))
+	}
+}
+
+const (
+	// silentFewest is how many tries must wait for silence to mean something: one
+	// alone may be a question that takes its time.
+	silentFewest = 2
+	// silentMost is how many times as slow an endpoint may look for its silence,
+	// so that those that answer are not drowned for the sake of long polls.
+	silentMost = 10
+)
+
+// silence is how long an endpoint with tries that wait has said nothing, in
+// nanoseconds; usual is what it or its siblings usually take.
+func (e *Endpoint) silence(now time.Duration, usual float32) float32 {
+	if e.tally.waiting.Load() < silentFewest {
+		return 0
+	}
+	return min(float32(now-time.Duration(e.tally.heard.Load())), silentMost*usual)
+}
+
 // noteAnswer takes in that a head came with this status.
-func (c *Cluster) noteAnswer(ep *Endpoint, status int) {
+func (c *Cluster) noteAnswer(ep *Endpoint, x *message.Exchange, status int) {
 	t := &ep.tally
 	t.answers.Add(1)
+	t.heard.Store(int64(x.Began.Sub(c.born) + x.Phases[message.PhaseHead]))
 	if status < 500 {
 		if t.failed.Load() != 0 {
 			t.clearRows()
