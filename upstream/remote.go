@@ -222,15 +222,22 @@ func (r *eurekaReader) run(ctx context.Context) {
 // the services are not told.
 func (r *eurekaReader) failed(err error) (another bool) {
 	server, now := r.server, r.now()
-	r.aside[server] = now.Add(setAside)
+	fault := fmt.Sprintf("registry %s: %v", redacted(server), err)
+	told := r.faults[server] == fault
+	r.aside[server], r.faults[server] = now.Add(setAside), fault
 	if !now.Before(r.aside[r.choose()]) {
-		if r.faults[server] != err.Error() {
+		if !told {
 			r.log.Warn("a registry fails, the next one is asked", "registry", redacted(server), "error", err)
 		}
-		r.faults[server] = err.Error()
 		return true
 	}
-	r.lost(fmt.Errorf("registry %s: %w", redacted(server), err))
+	var all []string // in one text, that does not change with whom was asked last
+	for _, s := range r.servers {
+		if f := r.faults[s]; f != "" {
+			all = append(all, f)
+		}
+	}
+	r.lost(errors.New(strings.Join(all, "; ")))
 	return false
 }
 
