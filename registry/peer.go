@@ -241,7 +241,7 @@ func (g *Registry) deliver(ctx context.Context, p *peer, items []queued) time.Du
 		return 100 * time.Millisecond
 	}
 	defer func() { _ = resp.Body.Close() }()
-	p.meet(resp)
+	p.meet(strings.HasPrefix(resp.Header.Get("Server"), "maru"))
 	switch {
 	case resp.StatusCode == http.StatusServiceUnavailable:
 		p.back(items)
@@ -447,28 +447,11 @@ func (g *Registry) fetch(ctx context.Context, peers []*peer) bool {
 }
 
 func (g *Registry) fetchFrom(ctx context.Context, p *peer) (int, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/apps/", http.NoBody)
+	list, maru, err := Remote{URL: p.url, Client: g.env.Client}.list(ctx)
 	if err != nil {
 		return 0, err
 	}
-	req.Header.Set("Accept", "application/json")
-	resp, err := g.env.Client.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("status %d", resp.StatusCode)
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, listingBytes))
-	if err != nil {
-		return 0, err
-	}
-	list, err := decodeListing(body)
-	if err != nil {
-		return 0, err
-	}
-	p.meet(resp)
+	p.meet(maru)
 	n := 0
 	for i := range list {
 		in := list[i].instance(g.wall())
@@ -498,8 +481,7 @@ func (g *Registry) adopt(in *Instance) error {
 }
 
 // meet notes of what kind a peer is that answers.
-func (p *peer) meet(resp *http.Response) {
-	maru := strings.HasPrefix(resp.Header.Get("Server"), "maru")
+func (p *peer) meet(maru bool) {
 	p.maru.Store(maru)
 	p.foreign.Store(!maru)
 }

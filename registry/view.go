@@ -179,7 +179,7 @@ func (g *Registry) App(name string) (AppView, bool) {
 
 // brief is an instance as the watch tells it; without a URL when none can be made.
 func brief(rec *record, byIP bool) InstanceView {
-	v := InstanceView{ID: rec.ID, Status: rec.Status.String(), Zone: rec.zone()}
+	v := InstanceView{ID: rec.ID, Status: rec.Status.String(), Zone: rec.Zone()}
 	if rec.callable(byIP) {
 		v.URL = rec.url(byIP)
 	}
@@ -231,7 +231,9 @@ func (in *Instance) url(byIP bool) string {
 	return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(port.Number))
 }
 
-func (in *Instance) zone() string {
+// Zone is where the instance runs: its metadata zone, else what Amazon tells of
+// the machine; "" when neither is there.
+func (in *Instance) Zone() string {
 	if z := in.meta("zone"); z != "" {
 		return z
 	}

@@ -199,7 +199,7 @@ func (a *application) endpoints(byIP bool) []upstream.Addr {
 		}
 		weight, _ := strconv.Atoi(rec.meta("weight")) // none counts as 1
 		list = append(list, upstream.Addr{
-			URL: rec.url(byIP), Zone: rec.zone(), Weight: min(max(weight, 0), 1000), Meta: metaMap(rec.Meta),
+			URL: rec.url(byIP), Zone: rec.Zone(), Weight: min(max(weight, 0), 1000), Meta: metaMap(rec.Meta),
 		})
 	}
 	return list

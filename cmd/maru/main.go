@@ -19,6 +19,7 @@ type commands struct {
 	Routes   routesCommand   `cmd:"" help:"List the routes by precedence."`
 	Register registerCommand `cmd:"" help:"Keep a service registered that can not do so itself."`
 	Import   importCommand   `cmd:"" help:"Make a configuration file of that of another gateway."`
+	Registry registryCommand `cmd:"" help:"Look into a registry, compare two, or drain an instance."`
 	Upgrade  upgradeCommand  `cmd:"" help:"Replace a running maru by the new binary at its path, without loss."`
 	Cfg      configCommand   `cmd:"" name:"config" help:"About the configuration file as such."`
 	Demo     demoCommand     `cmd:"" help:"Run an example estate behind a gateway, with a load to look at."`
