@@ -151,6 +151,11 @@ export function radius(rps: number, top: number, most: number): number {
   return least + (most - least) * Math.sqrt(Math.min(1, Math.max(0, rps) / top));
 }
 
+/** Whether nothing bounds what is under way to the service. */
+export function unlimited(s: Service): boolean {
+  return s.limit.off || s.limit.now === 0;
+}
+
 /** How services can be sorted. */
 export type Order = 'errors' | 'name' | 'volume' | 'p99';
 

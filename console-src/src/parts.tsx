@@ -81,12 +81,12 @@ export function At({ place }: { place?: string | undefined }) {
 /** Health as a dot with its word for screen readers and, if asked, for eyes. */
 export function Health({ level, text }: { level: number; text?: boolean }) {
   const { say } = useWords();
-  const word = say(`health.${Math.ceil(level)}` as Word);
+  const word = say(`health.${Math.round(level)}` as Word);
   return (
     <span class="health">
       <svg viewBox="0 0 12 12" aria-hidden="true">
         <circle cx="6" cy="6" r="5" style={{ fill: healthColour(level) }} />
-        {level >= 3 && <path class="line" d="M4 4L8 8M8 4L4 8" />}
+        {level >= 2.5 && <path class="line" d="M4 4L8 8M8 4L4 8" />}
       </svg>
       <span class={text ? '' : 'sr'}>{word}</span>
     </span>

@@ -2,10 +2,11 @@
 
 import { useMemo } from 'preact/hooks';
 import { health, healthColour, largest, radius, troubles, wrongs, type Board, type Service, type Trouble } from '../board.ts';
-import { Chart, useHover, type Sample } from '../chart.tsx';
+import { Chart, Sparkline, useHover, type Sample } from '../chart.tsx';
 import { configuration } from '../config.tsx';
 import { age, clock, count, duration, percent, rate } from '../format.ts';
-import { Empty, Mark, Section, Title } from '../parts.tsx';
+import { useSteadyOrder } from '../order.ts';
+import { BreakerState, Empty, Health, Mark, Scroll, Section, Title } from '../parts.tsx';
 import { href } from '../router.ts';
 import { useStore } from '../store.ts';
 import { useWords, type Say, type Word } from '../words.ts';
@@ -25,6 +26,7 @@ export function Overview({ board }: { board: Board }) {
           <Glance services={board.services ?? []} />
         </Section>
       </div>
+      <Busiest services={board.services ?? []} />
       <History board={board} say={say} lang={lang} />
     </>
   );
@@ -83,7 +85,7 @@ export function Unit({ text }: { text: string }) {
   );
 }
 
-const mostWrongs = 12;
+const mostWrongs = 8;
 
 function WrongNow({ board }: { board: Board }) {
   const { say, lang } = useWords();
@@ -133,6 +135,62 @@ export function saying(s: Service, trouble: Trouble, say: Say, lang: Language): 
   return say(`trouble.${trouble}`, gaps);
 }
 
+const mostBusy = 6;
+
+/** The services with most traffic, in a line each. */
+function Busiest({ services }: { services: Service[] }) {
+  const { say, lang } = useWords();
+  const list = useSteadyOrder(services, 'volume').slice(0, mostBusy);
+  if (list.length === 0) return null;
+  return (
+    <Section title={say('busiest')} id="busiest" note={<a href={href(['services'], { sort: 'volume' })}>{say('all')}</a>}>
+      <Scroll label={say('busiest')}>
+        <table class="wide">
+          <thead>
+            <tr>
+              <th scope="col">{say('service')}</th>
+              <th scope="col" class="num" colSpan={2}>
+                {say('requestsPerSecond')}
+              </th>
+              <th scope="col" class="num">
+                {say('errorShare')}
+              </th>
+              <th scope="col" class="num">
+                p50
+              </th>
+              <th scope="col" class="num">
+                p99
+              </th>
+              <th scope="col">{say('breaker')}</th>
+              <th scope="col">{say('endpoints')}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {list.map((s) => (
+              <tr key={s.name}>
+                <th scope="row">
+                  <Health level={health(s)} /> <a href={href(['services', s.name])}>{s.name}</a>
+                </th>
+                <td class="spark-cell">
+                  <Sparkline values={s.rps_history ?? []} />
+                </td>
+                <td class="num">{rate(lang, s.rps)}</td>
+                <td class={`num ${s.error_percent >= 5 ? 'bad' : ''}`}>{percent(lang, s.error_percent)}</td>
+                <td class="num">{duration(lang, s.p50_ms)}</td>
+                <td class="num">{duration(lang, s.p99_ms)}</td>
+                <td>
+                  <BreakerState breaker={s.breaker} />
+                </td>
+                <td class={s.endpoints_out > 0 ? 'bad' : ''}>{s.endpoints_out > 0 ? say('upOf', { up: s.endpoints_up, n: s.endpoints }) : say('upAll', { n: s.endpoints_up })}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+    </Section>
+  );
+}
+
 /** All services in one look: a circle each, always at the same place. */
 function Glance({ services }: { services: Service[] }) {
   const { say, lang } = useWords();
@@ -151,7 +209,7 @@ function Glance({ services }: { services: Service[] }) {
 
 function Dot({ service, top, label }: { service: Service; top: number; label: string }) {
   const level = health(service);
-  const r = radius(service.rps, top, 16);
+  const r = radius(service.rps, top, 16.5);
   const ring = troubles(service).some((t) => t !== 'failing');
   return (
     <li>

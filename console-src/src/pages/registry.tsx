@@ -5,7 +5,7 @@ import { useState } from 'preact/hooks';
 import { act, Problem, usePoll } from '../api.ts';
 import { filtered } from '../board.ts';
 import { ask } from '../dialog.tsx';
-import { age, clock, count, moment } from '../format.ts';
+import { age, count, moment } from '../format.ts';
 import { Empty, Facts, FilterBox, Mark, Scroll, Section, Title } from '../parts.tsx';
 import { href, place, setQuery } from '../router.ts';
 import { useStore } from '../store.ts';
@@ -276,8 +276,12 @@ function Actions({ app, i, again }: { app: string; i: Instance; again(): void })
   );
 }
 
+function isPort(v: unknown): v is { number: number; enabled: boolean } {
+  return typeof v === 'object' && v !== null && 'number' in v && 'enabled' in v;
+}
+
 /** What is shown in the row already. */
-const shownInRow = new Set(['id', 'status', 'why', 'metadata', 'url', 'app', 'override']);
+const shownInRow = new Set(['id', 'status', 'why', 'metadata', 'url', 'app', 'override', 'last_renewal', 'lease_deadline']);
 
 /** All that an instance registered. */
 function Whole({ app, id }: { app: string; id: string }) {
@@ -287,6 +291,7 @@ function Whole({ app, id }: { app: string; id: string }) {
   if (!data) return <p class="note">{say('loading')}</p>;
   const show = (v: unknown): string => {
     if (typeof v === 'string' && /^\d{4}-\d\d-\d\dT/.test(v)) return moment(lang, v);
+    if (isPort(v)) return v.enabled ? String(v.number) : `${v.number}, ${say('off')}`;
     if (typeof v === 'object' && v !== null) {
       return Object.entries(v)
         .map(([k, x]) => `${k} ${String(x)}`)
@@ -298,14 +303,13 @@ function Whole({ app, id }: { app: string; id: string }) {
   const meta = Object.entries(data.metadata ?? {});
   return (
     <div class="whole">
-      <Facts rows={rows.map(([k, v]): [string, string] => [k.replaceAll('_', ' '), show(v)])} />
+      <Facts rows={rows.map(([k, v]): [string, string] => [k.replace(/_s$/, ' (s)').replaceAll('_', ' '), show(v)])} />
       {meta.length > 0 && (
         <>
           <h3>{say('metadata')}</h3>
           <Facts rows={meta.map(([k, v]): [string, string] => [k, v])} />
         </>
       )}
-      <p class="note">{clock(Date.now())}</p>
     </div>
   );
 }

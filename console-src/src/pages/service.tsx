@@ -3,7 +3,7 @@
 
 import type { ComponentChildren } from 'preact';
 import { act, usePoll } from '../api.ts';
-import { health, grave, troubles, type Board, type Breaker, type Counts, type Service } from '../board.ts';
+import { health, grave, troubles, unlimited, type Board, type Breaker, type Counts, type Service } from '../board.ts';
 import { Chart, useHover } from '../chart.tsx';
 import { ask, type Field } from '../dialog.tsx';
 import { age, clock, count, duration, percent, rate } from '../format.ts';
@@ -88,8 +88,8 @@ export function ServicePage({ name, board }: { name: string; board: Board }) {
         <Section title={say('limitTitle')} id="limit" class="card">
           <Facts
             rows={[
-              [say('limitNow'), service.limit.off ? say('off') : count(lang, service.limit.now)],
-              [say('inFlight'), count(lang, service.limit.off ? service.in_flight : service.limit.in_flight)],
+              [say('limitNow'), unlimited(service) ? say('off') : count(lang, service.limit.now)],
+              [say('inFlight'), count(lang, service.in_flight)],
               [say('waiting'), `${count(lang, service.limit.waiting)} / ${count(lang, service.limit.queue)}`],
               [say('shed'), count(lang, service.limit.shed)],
             ]}

@@ -1,9 +1,10 @@
 // Services: the circle board, and the same as a table.
 
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { filtered, health, healthColour, largest, orders, radius, sorted, troubles, type Board, type Order, type Service } from '../board.ts';
+import { filtered, health, healthColour, largest, orders, radius, troubles, unlimited, type Board, type Order, type Service } from '../board.ts';
 import { Sparkline } from '../chart.tsx';
 import { count, duration, percent, rate } from '../format.ts';
+import { useSteadyOrder } from '../order.ts';
 import { BreakerState, Choice, Empty, FilterBox, Health, Mark, Scroll, Title } from '../parts.tsx';
 import { href, place, setQuery } from '../router.ts';
 import { useStore } from '../store.ts';
@@ -80,27 +81,6 @@ export function Services({ board }: { board: Board }) {
       </div>
     </>
   );
-}
-
-/** How often services may change places, in milliseconds. */
-const reorder = 5000;
-
-/**
- * Sorts, but lets nothing jump away: the order is made anew when what is asked
- * changes, else at most every five seconds and never while the pointer or the
- * focus is inside.
- */
-function useSteadyOrder(services: Service[], order: Order, area: { current: HTMLElement | null }): Service[] {
-  const kept = useRef<{ key: string; at: number; ranks: Map<string, number> }>({ key: '', at: 0, ranks: new Map() });
-  const key = order + ' ' + services.length;
-  const now = Date.now();
-  const busy = area.current?.matches(':hover, :focus-within') ?? false;
-  if (kept.current.key !== key || (now - kept.current.at > reorder && !busy)) {
-    kept.current = { key, at: now, ranks: new Map(sorted(services, order).map((s, i) => [s.name, i])) };
-  }
-  const ranks = kept.current.ranks;
-  if (services.some((s) => !ranks.has(s.name))) return sorted(services, order);
-  return [...services].sort((a, b) => ranks.get(a.name)! - ranks.get(b.name)!);
 }
 
 /** Tells which tiles are on the screen: the others need not keep up. */
@@ -196,7 +176,7 @@ function Drawn({ service: s, top }: { service: Service; top: number }) {
         </span>
       </p>
       <p class="tile-limit">
-        {s.limit.off ? say('limitOff', { n: s.in_flight }) : say('limitLine', { n: s.limit.in_flight, limit: s.limit.now })}
+        {unlimited(s) ? say('limitOff', { n: s.in_flight }) : say('limitLine', { n: s.in_flight, limit: s.limit.now })}
         {s.limit.waiting > 0 && <span> · {say('waitingLine', { n: s.limit.waiting })}</span>}
       </p>
     </article>
@@ -270,8 +250,8 @@ function Row({ service: s }: { service: Service }) {
       <td>
         <BreakerState breaker={s.breaker} />
       </td>
-      <td class="num">{count(lang, s.limit.off ? s.in_flight : s.limit.in_flight)}</td>
-      <td class="num">{s.limit.off ? say('off') : count(lang, s.limit.now)}</td>
+      <td class="num">{count(lang, s.in_flight)}</td>
+      <td class="num">{unlimited(s) ? say('off') : count(lang, s.limit.now)}</td>
       <td class="num">{count(lang, s.limit.waiting)}</td>
       <td class="num">{s.endpoints_out > 0 ? say('upOf', { up: s.endpoints_up, n: s.endpoints }) : s.endpoints_up}</td>
     </tr>
