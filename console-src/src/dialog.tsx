@@ -172,6 +172,9 @@ export function SignIn() {
     if (why && !box.current?.open) box.current?.showModal();
     if (!why && box.current?.open) box.current.close();
   }, [why]);
+  const stay = () => {
+    if (signIn.get()) box.current?.showModal(); // there is nothing behind it
+  };
   const submit = (e: Event) => {
     e.preventDefault();
     const sent = text.trim();
@@ -181,7 +184,7 @@ export function SignIn() {
     setToken(sent);
   };
   return (
-    <dialog ref={box} class="dialog" aria-labelledby="sign-in-title" onCancel={(e) => e.preventDefault()}>
+    <dialog ref={box} class="dialog" aria-labelledby="sign-in-title" onClose={stay}>
       <form onSubmit={submit}>
         <h2 id="sign-in-title">{say('signInTitle')}</h2>
         <p>{say('signInText')}</p>

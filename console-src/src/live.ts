@@ -43,10 +43,11 @@ function remember(b: Board): void {
 
 /** Nothing for so long means stale: the server sends each second. */
 const patience = 4000;
-/** A page that nobody has seen for so long lets the stream go. */
-const unseen = 20_000;
+/** A page that nobody has seen for so long lets the stream go: a browser opens only six connections to one host, for all its tabs. */
+const unseen = 3000;
 
 let heard = 0;
+let left = false;
 let current: AbortController | null = null;
 let wake: (() => void) | null = null;
 
@@ -92,7 +93,7 @@ async function follow(): Promise<void> {
       // Whatever it was: "stale since" tells it, and the next try finds out more.
     }
     current = null;
-    if (document.hidden || signIn.get()) await sleep(3_600_000);
+    if (left || document.hidden || signIn.get()) await sleep(3_600_000);
     tries = heard >= began ? 0 : tries + 1;
     await sleep(pause(tries));
   }
@@ -105,6 +106,15 @@ export function startLive(): void {
     clearTimeout(hiding);
     if (document.hidden) hiding = window.setTimeout(() => current?.abort(), unseen);
     else if (!current) wake?.();
+  });
+  // A page that is left may be kept, with its connection, for the way back.
+  window.addEventListener('pagehide', () => {
+    left = true;
+    current?.abort();
+  });
+  window.addEventListener('pageshow', () => {
+    left = false;
+    if (!current) wake?.();
   });
   token.subscribe(() => {
     current?.abort();

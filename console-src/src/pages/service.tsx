@@ -26,10 +26,10 @@ export interface Endpoint {
   url: string;
   zone?: string;
   weight: number;
-  state: string;
+  state: 'up' | 'down' | 'ejected' | 'draining' | 'gone';
   why?: string;
-  ejected?: { kind: string; detail?: string; until?: string };
-  check?: { state?: string; detail?: string; at?: string } | string;
+  ejected?: { kind: string; detail: string; at: string; until: string; times: number };
+  check?: { state: string; last_error?: string; at?: string };
   in_flight: number;
   ewma_ms: number;
   success: number;
@@ -299,7 +299,7 @@ function EndpointRow({ service, e, ups, again }: { service: string; e: Endpoint;
       <td class="why">
         <span class={`tag ${up ? (e.why ? 'warn' : 'good') : 'bad'}`}>
           <Mark kind={up ? (e.why ? 'warn' : 'good') : 'bad'} />
-          {up ? say('state.up') : e.state === 'down' ? say('state.out') : e.state}
+          {say(`state.${e.state}` as Word)}
         </span>
         <Why e={e} say={say} />
       </td>
@@ -320,8 +320,12 @@ function EndpointRow({ service, e, ups, again }: { service: string; e: Endpoint;
 
 function checkLine(e: Endpoint, say: Say): ComponentChildren {
   if (!e.check) return <span class="note">{say('noCheck')}</span>;
-  if (typeof e.check === 'string') return e.check;
-  return [e.check.state, e.check.detail].filter(Boolean).join(': ');
+  return (
+    <>
+      {e.check.state && say(`check.${e.check.state}` as Word)}
+      {e.check.last_error && <span class="note">{[e.check.at && clock(e.check.at), e.check.last_error].filter(Boolean).join(': ')}</span>}
+    </>
+  );
 }
 
 /** Why an endpoint is in or out, until when, and its last error. */
@@ -330,14 +334,23 @@ function Why({ e, say }: { e: Endpoint; say: Say }) {
   return (
     <>
       {e.why && <span>{e.why}</span>}
-      {ejected?.detail && ejected.detail !== e.why && <span>{ejected.detail}</span>}
-      {ejected?.until && <span class="note">{say('ejectedUntil', { time: clock(ejected.until) })}</span>}
+      {ejected && ejected.detail && !e.why?.includes(ejected.detail) && <span>{ejected.detail}</span>}
+      {ejected && <span class="note">{say(ejected.times > 1 ? 'ejectedAgain' : 'ejectedUntil', { time: clock(ejected.until), n: ejected.times })}</span>}
       {e.last_error && e.last_error_at && <span class="note">{say('lastError', { time: clock(e.last_error_at), text: e.last_error })}</span>}
     </>
   );
 }
 
 type EndpointAction = 'drain' | 'eject' | 'return' | 'weight';
+
+/** What can be done with an endpoint, by its state. */
+const possible: Record<Endpoint['state'], EndpointAction[]> = {
+  up: ['drain', 'eject', 'weight'],
+  down: ['drain', 'weight'],
+  ejected: ['return', 'drain', 'weight'],
+  draining: ['return', 'weight'],
+  gone: [],
+};
 
 function EndpointActions({ service, e, last, again }: { service: string; e: Endpoint; last: boolean; again(): void }) {
   const { say } = useWords();
@@ -369,7 +382,7 @@ function EndpointActions({ service, e, last, again }: { service: string; e: Endp
         return say(`epDone.${action}`, { name: e.name, n: value });
       },
     });
-  const actions: EndpointAction[] = e.state === 'up' ? ['drain', 'eject', 'weight'] : ['return', 'weight'];
+  const actions = possible[e.state] ?? [];
   return (
     <div class="row-actions">
       {actions.map((action) => (
