@@ -13,6 +13,7 @@ import (
 
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -213,6 +214,29 @@ func button(name string) string {
 
 // link is the XPath of a link by its text.
 func link(name string) string { return fmt.Sprintf(`//a[normalize-space()=%s]`, quoted(name)) }
+
+// press sends one key as a keyboard does: its character comes only if the page lets
+// it (chromedp.KeyEvent sends the character in any case).
+func (b *browser) press(t *testing.T, key string) {
+	t.Helper()
+	for _, kind := range []input.DispatchKeyEventType{"keyDown", "keyUp"} {
+		event := input.DispatchKeyEventParams{Type: kind, Key: key}
+		if kind == "keyDown" {
+			event.Text = key
+		}
+		if _, err := chromedp.Call(b.ctx, input.DispatchKeyEvent, event); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// fill types into a field in place of what is there.
+func (b *browser) fill(t *testing.T, selector, text string) {
+	t.Helper()
+	b.do(t, chromedp.Focus(chromedp.CSS(selector)))
+	eval[bool](t, b, `(document.activeElement.select(), true)`)
+	b.do(t, chromedp.KeyEvent(text))
+}
 
 // choose takes an option of a list, as its label names it.
 func (b *browser) choose(t *testing.T, selector, value string) {
