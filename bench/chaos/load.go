@@ -13,6 +13,7 @@ import (
 // call is one request: when it was due, and what came of it.
 type call struct {
 	due  time.Duration // from the start of the load
+	late time.Duration // after it was due it left: the machine's doing, not the proxy's
 	took time.Duration // from when it was due until the whole answer was there, or until it failed
 	kind kind
 	// status is that of the answer, 0 when none came in time.
@@ -119,6 +120,7 @@ func (l *load) run(ctx context.Context, began time.Time) {
 		if !until(ctx, clock, began.Add(l.calls[i].due)) {
 			break
 		}
+		l.calls[i].late = time.Since(began) - l.calls[i].due
 		if c := l.take(); c != nil {
 			c.turn <- &l.calls[i] // it has room for one and its owner waits
 		}

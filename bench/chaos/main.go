@@ -38,7 +38,7 @@ type settings struct {
 	rate, capacity           float64
 	healthy, fault, recovery time.Duration
 	overload                 time.Duration
-	rounds                   int
+	rounds, tries            int
 	port                     int
 	out, report, maru        string
 	json, look               bool
@@ -55,6 +55,7 @@ func main() {
 	flag.DurationVar(&s.recovery, "recovery", 12*time.Second, "time after the fault")
 	flag.DurationVar(&s.overload, "overload", 30*time.Second, "time of the overload")
 	flag.IntVar(&s.rounds, "rounds", 1, "rounds of each scenario; the medians are reported")
+	flag.IntVar(&s.tries, "tries", 3, "times that a round is played while something else keeps the machine busy; the calmest counts")
 	flag.IntVar(&s.port, "port", 24000, "first of 100 loopback ports for proxies and backends")
 	flag.StringVar(&s.out, "out", "bench/out/chaos", "folder for binaries, configurations and logs")
 	flag.StringVar(&s.report, "report", "docs/chaos.md", "file that gets the tables")
@@ -99,8 +100,8 @@ func (s *settings) check() error {
 		return fmt.Errorf("no phase is longer than %v", longest)
 	case s.healthy < 2*time.Second || s.fault < 3*time.Second || s.recovery < 3*time.Second || s.overload < 3*time.Second:
 		return errors.New("-healthy is 2s at least, the other phases 3s")
-	case s.rounds < 1 || s.rounds > 20:
-		return fmt.Errorf("-rounds %d is not between 1 and 20", s.rounds)
+	case s.rounds < 1 || s.rounds > 20 || s.tries < 1 || s.tries > 20:
+		return errors.New("-rounds and -tries are between 1 and 20")
 	}
 	for _, name := range s.only {
 		if !slices.ContainsFunc(scenarios(s), func(sc scenario) bool { return sc.name == name }) {

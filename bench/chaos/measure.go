@@ -158,6 +158,16 @@ func (a attempts) quiet(p phases, rate float64) time.Duration {
 	return never
 }
 
+// lateness is the p99 of how late calls left: what else the machine had to do.
+func lateness(calls []call) time.Duration {
+	times := make([]time.Duration, len(calls))
+	for i := range calls {
+		times[i] = calls[i].late
+	}
+	slices.Sort(times)
+	return quantile(times, 0.99)
+}
+
 // ofKind keeps the calls of one kind.
 func ofKind(calls []call, k kind) []call {
 	var out []call

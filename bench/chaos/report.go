@@ -45,6 +45,8 @@ type figures struct {
 	HighLost float64 `json:"high_lost"`
 	// Generator is the share of a core that the load took.
 	Generator float64 `json:"generator"`
+	// Late is how late one call in a hundred left: what else the machine did.
+	Late time.Duration `json:"late"`
 }
 
 // figures sums up what a proxy's clients noticed.
@@ -55,7 +57,7 @@ func (s *settings) figures(r *runner, p phases, a attempts) figures {
 	f := figures{
 		Proxy: r.name, Calls: whole.calls, Failed: whole.failed, LateCalls: late.calls, LateFailed: late.failed,
 		P50: healthy.p50, P99: healthy.p99, LateP50: late.p50, LateP99: late.p99, Fallback: whole.fallback,
-		Recovery: recovered(calls, p, healthy.p99), WorstAttempts: a.worst(calls, p.fault, p.healed), Open: never,
+		Recovery: recovered(calls, p, healthy.p99), WorstAttempts: a.worst(calls, p.fault, p.healed), Open: never, Late: lateness(calls),
 	}
 	fault := count(calls, p.fault, p.healed)
 	f.Attempts = float64(a.between(p.fault, p.healed)) / float64(max(fault.calls, 1))
@@ -134,6 +136,7 @@ func medianOf(all []figures) figures {
 		Goodput:       middle(all, func(f *figures) float64 { return f.Goodput }),
 		HighLost:      middle(all, func(f *figures) float64 { return f.HighLost }),
 		Generator:     middle(all, func(f *figures) float64 { return f.Generator }),
+		Late:          middle(all, func(f *figures) time.Duration { return f.Late }),
 	}
 }
 
@@ -267,7 +270,7 @@ func (r *result) print(w io.Writer) {
 	for _, x := range r.bars(all) {
 		fmt.Fprintf(&b, "  - %s\n", x)
 	}
-	fmt.Fprintf(&b, "  the load took %s of a core for each proxy\n", percent(all[0].Generator, 1))
+	fmt.Fprintf(&b, "  the load took %s of a core for each proxy; one call in a hundred left %s late or later\n", percent(all[0].Generator, 1), millis(all[0].Late))
 	_, _ = io.WriteString(w, b.String())
 }
 
@@ -324,4 +327,5 @@ func (r *result) write(b *strings.Builder) {
 	for _, x := range r.bars(all) {
 		fmt.Fprintf(b, "- %s\n", x)
 	}
+	fmt.Fprintf(b, "\nThe load took %s of a core for each proxy; one call in a hundred left %s late or later.\n", percent(all[0].Generator, 1), millis(all[0].Late))
 }

@@ -61,7 +61,7 @@ func (s *settings) play(ctx context.Context, sc scenario) (result, error) {
 		var row []figures
 		for i, heat := range s.heats(sc) {
 			fmt.Fprintf(os.Stderr, "%s, round %d of %d, heat %d…\n", sc.name, round+1, s.rounds, i+1)
-			got, err := s.heat(ctx, sc, heat)
+			got, err := s.calmHeat(ctx, sc, heat)
 			if err != nil {
 				return r, err
 			}
@@ -95,6 +95,30 @@ func (s *settings) phases(sc scenario) phases {
 	}
 	p.end = p.healed + s.recovery
 	return p
+}
+
+// tooLate is how late one call in a hundred may leave: from there on the machine
+// had so much else to do that times say nothing about proxies.
+const tooLate = 4 * time.Millisecond
+
+// calmHeat plays a heat, again when something else kept the machine busy, and
+// gives the calmest.
+func (s *settings) calmHeat(ctx context.Context, sc scenario, rivals []rival) ([]figures, error) {
+	var best []figures
+	for range s.tries {
+		got, err := s.heat(ctx, sc, rivals)
+		if err != nil {
+			return nil, err
+		}
+		if best == nil || got[0].Late < best[0].Late {
+			best = got
+		}
+		if best[0].Late <= tooLate {
+			break
+		}
+		fmt.Fprintf(os.Stderr, "%s: the machine was busy, calls left %v late\n", sc.name, got[0].Late.Round(100*time.Microsecond))
+	}
+	return best, nil
 }
 
 // heat plays a scenario once for some proxies, side by side.
