@@ -3,8 +3,29 @@ package resilience
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
+
+// Priority is how much a call matters when there is not room for all.
+type Priority uint8
+
+// The priorities. A call gets the places that those below it may not use.
+const (
+	High      Priority = iota // may use every place
+	Normal                    // nine in ten, while there are calls of High
+	Low                       // seven in ten
+	Sheddable                 // half
+)
+
+// NumPriorities is how many there are.
+const NumPriorities = int(Sheddable) + 1
+
+// shares are percentages of the limit, and of the queue.
+var shares = [NumPriorities]int64{100, 90, 70, 50} //nolint:gochecknoglobals // read-only table
+
+// highMemory is how long places are kept free for calls of High after the last one.
+const highMemory = time.Minute
 
 // BulkheadConfig makes a [Bulkhead].
 type BulkheadConfig struct {
@@ -21,23 +42,33 @@ type BulkheadConfig struct {
 	Now func() time.Time
 }
 
-// Bulkhead bounds the calls under way to a service, and those that wait.
+// Bulkhead bounds the calls under way to a service, and those that wait. A free
+// place is taken and given back without a lock; who waits, waits in one queue
+// per [Priority], and the higher ones go first.
 type Bulkhead struct {
-	cfg BulkheadConfig
+	cfg  BulkheadConfig
+	born time.Time
 
-	mu       sync.Mutex
-	limit    int
-	inflight int
-	waiting  int
-	oldest   *waiter
-	newest   *waiter
-	full     uint64
-	late     uint64
+	inflight atomic.Int64
+	limit    atomic.Int64 // the slack included
+	waiting  atomic.Int64
+	highAt   atomic.Int64 // since born, when the last call of High came; 0: never
+
+	mu     sync.Mutex // of all below
+	slack  int64
+	spare  int64 // how many may wait at least
+	queues [NumPriorities]queue
+	shed   [NumPriorities]uint64
+	late   uint64
 }
+
+// queue holds the waiting calls of one priority.
+type queue struct{ oldest, newest *waiter }
 
 type waiter struct {
 	since        time.Time
-	in           chan struct{} // closed when its turn has come
+	told         chan struct{} // closed when it is decided
+	err          error         // the decision
 	older, newer *waiter
 	queued       bool
 }
@@ -52,26 +83,81 @@ var (
 // NewBulkhead makes an empty bulkhead.
 func NewBulkhead(cfg BulkheadConfig) *Bulkhead {
 	cfg.Fair, cfg.Now = orTime(cfg.Fair, 50*time.Millisecond), clock(cfg.Now)
-	return &Bulkhead{cfg: cfg, limit: max(or(cfg.Limit, 100), 1)}
+	b := &Bulkhead{cfg: cfg, born: cfg.Now()}
+	b.limit.Store(int64(max(or(cfg.Limit, 100), 1)))
+	return b
 }
 
 // Patience is how long a call should wait for a place when left remains of its
 // time: a quarter.
 func Patience(left time.Duration) time.Duration { return max(left/4, 0) }
 
-// Enter takes a place, after waiting at most patience for one. It gives
-// [ErrFull], [ErrWaited], or [ErrGivenUp] when gone was closed first. After nil,
-// [Bulkhead.Leave] must follow.
+// TryEnter takes a place if there is one without waiting; when there is none,
+// nothing is counted. It may use every place, as [High] does.
+func (b *Bulkhead) TryEnter() bool { return b.take(b.limit.Load()) }
+
+// TryEnterAt is TryEnter for a call of that priority. It gives false also when
+// others wait already.
+func (b *Bulkhead) TryEnterAt(now time.Time, p Priority) bool {
+	return b.waiting.Load() == 0 && b.take(b.share(now, p))
+}
+
+// take takes one of the first most places.
+func (b *Bulkhead) take(most int64) bool {
+	for {
+		n := b.inflight.Load()
+		if n >= most {
+			return false
+		}
+		if b.inflight.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// share is how many places calls of a priority may fill.
+func (b *Bulkhead) share(now time.Time, p Priority) int64 {
+	limit := b.limit.Load()
+	switch p {
+	case High:
+		since := int64(now.Sub(b.born)) + 1
+		if last := b.highAt.Load(); last == 0 || since-last > int64(time.Second) {
+			b.highAt.Store(since)
+		}
+		return limit
+	case Normal:
+		last := b.highAt.Load()
+		if last == 0 || int64(now.Sub(b.born))-last > int64(highMemory) {
+			return limit // nobody to keep a place for
+		}
+	case Low, Sheddable:
+	}
+	return portion(limit, p)
+}
+
+// portion is a priority's part of n, at least one.
+func portion(n int64, p Priority) int64 { return max(n*shares[p]/100, 1) }
+
+// Enter takes a place, after waiting at most patience for one; it may use every
+// place, as [High] does. It gives [ErrFull], [ErrWaited], or [ErrGivenUp] when
+// gone was closed first. After nil, [Bulkhead.Leave] must follow.
 func (b *Bulkhead) Enter(gone <-chan struct{}, patience time.Duration) error {
-	w, err := b.enter(patience)
+	return b.EnterAs(High, gone, patience)
+}
+
+// EnterAs is Enter for a call of that priority. Where the queue is full it makes
+// a call of a lower one give way, or one that has waited longer than the newest
+// would have to.
+func (b *Bulkhead) EnterAs(p Priority, gone <-chan struct{}, patience time.Duration) error {
+	w, err := b.enter(p, patience)
 	if w == nil {
 		return err
 	}
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
-	case <-w.in:
-		return nil
+	case <-w.told:
+		return w.err
 	case <-gone:
 		err = ErrGivenUp
 	case <-timer.C:
@@ -79,127 +165,199 @@ func (b *Bulkhead) Enter(gone <-chan struct{}, patience time.Duration) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !w.queued { // its turn came at the same moment
-		if err == ErrGivenUp { //nolint:errorlint // it was set above
-			b.leave()
+	if !w.queued { // it was decided at the same moment
+		if w.err == nil && err == ErrGivenUp { //nolint:errorlint // it was set above
+			b.inflight.Add(-1)
+			b.admit()
 			return err
 		}
-		return nil
+		return w.err
 	}
-	b.unlink(w)
-	b.late++
+	b.unlink(p, w)
+	if err == ErrWaited { //nolint:errorlint // it was set above
+		b.late++
+		b.shed[p]++
+	}
+	b.admit() // others may have more use for a place than it had
 	return err
 }
 
-// TryEnter takes a place if there is one without waiting; when there is none,
-// nothing is counted.
-func (b *Bulkhead) TryEnter() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.inflight >= b.limit {
-		return false
-	}
-	b.inflight++
-	return true
-}
-
 // enter takes a place, or one in the queue.
-func (b *Bulkhead) enter(patience time.Duration) (*waiter, error) {
+func (b *Bulkhead) enter(p Priority, patience time.Duration) (*waiter, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.inflight < b.limit {
-		b.inflight++
+	// Counted before the look at the places: whoever leaves meanwhile sees one
+	// who waits, or this one sees the place that became free.
+	b.waiting.Add(1)
+	now := b.cfg.Now()
+	if !b.anyone(p) && b.take(b.share(now, p)) {
+		b.waiting.Add(-1)
 		return nil, nil //nolint:nilnil // in, and nobody waits
 	}
-	if patience <= 0 || b.waiting >= b.room() {
-		b.full++
+	if patience <= 0 || !b.makeRoom(now, p) {
+		b.waiting.Add(-1)
+		b.shed[p]++
 		return nil, ErrFull
 	}
-	w := &waiter{since: b.cfg.Now(), in: make(chan struct{}), older: b.newest, queued: true}
-	if b.newest != nil {
-		b.newest.newer = w
+	q := &b.queues[p]
+	w := &waiter{since: now, told: make(chan struct{}), older: q.newest, queued: true}
+	if q.newest != nil {
+		q.newest.newer = w
 	} else {
-		b.oldest = w
+		q.oldest = w
 	}
-	b.newest = w
-	b.waiting++
+	q.newest = w
 	return w, nil
 }
 
-// room is how many may wait.
-func (b *Bulkhead) room() int {
-	if b.cfg.Queue != 0 {
-		return max(b.cfg.Queue, 0)
+// anyone tells whether calls wait that come before a new one of p.
+func (b *Bulkhead) anyone(p Priority) bool {
+	for i := range p + 1 {
+		if b.queues[i].oldest != nil {
+			return true
+		}
 	}
-	return b.limit / 2
+	return false
 }
 
-func (b *Bulkhead) unlink(w *waiter) {
+// makeRoom tells whether one more may wait; it may turn another one away. The
+// new one is counted already.
+func (b *Bulkhead) makeRoom(now time.Time, p Priority) bool {
+	room := b.room()
+	if room <= 0 {
+		return false
+	}
+	if b.waiting.Load() <= portion(room, p) {
+		return true
+	}
+	for lower := Sheddable; lower > p; lower-- {
+		if w := b.queues[lower].oldest; w != nil {
+			b.refuse(lower, w)
+			return true
+		}
+	}
+	if w := b.queues[p].oldest; w != nil && now.Sub(w.since) > b.cfg.Fair {
+		b.refuse(p, w)
+		return true
+	}
+	return false
+}
+
+// refuse turns one away that waits.
+func (b *Bulkhead) refuse(p Priority, w *waiter) {
+	b.shed[p]++
+	b.unlink(p, w)
+	w.err = ErrFull
+	close(w.told)
+}
+
+// room is how many may wait.
+func (b *Bulkhead) room() int64 {
+	if b.cfg.Queue != 0 {
+		return int64(max(b.cfg.Queue, 0))
+	}
+	return max((b.limit.Load()-b.slack)/2, b.spare)
+}
+
+func (b *Bulkhead) unlink(p Priority, w *waiter) {
+	q := &b.queues[p]
 	if w.older != nil {
 		w.older.newer = w.newer
 	} else {
-		b.oldest = w.newer
+		q.oldest = w.newer
 	}
 	if w.newer != nil {
 		w.newer.older = w.older
 	} else {
-		b.newest = w.older
+		q.newest = w.older
 	}
 	w.older, w.newer, w.queued = nil, nil, false
-	b.waiting--
+	b.waiting.Add(-1)
 }
 
 // Leave gives the place to the next, or back.
 func (b *Bulkhead) Leave() {
+	b.inflight.Add(-1)
+	if b.waiting.Load() == 0 {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.leave()
-}
-
-func (b *Bulkhead) leave() {
-	b.inflight--
 	b.admit()
 }
 
-// admit lets those in for whom there is a place.
+// admit lets those in for whom there is a place. The caller has the lock.
 func (b *Bulkhead) admit() {
-	for b.inflight < b.limit && b.oldest != nil {
-		w := b.oldest
-		if b.cfg.Now().Sub(w.since) > b.cfg.Fair {
-			w = b.newest
+	for p := High; p <= Sheddable; {
+		q := &b.queues[p]
+		if q.oldest == nil {
+			p++
+			continue
 		}
-		b.unlink(w)
-		b.inflight++
-		close(w.in)
+		now := b.cfg.Now()
+		if !b.take(b.share(now, p)) {
+			return // none for this one, and so none for those below
+		}
+		w := q.oldest
+		if now.Sub(w.since) > b.cfg.Fair {
+			w = q.newest
+		}
+		b.unlink(p, w)
+		close(w.told)
 	}
 }
 
 // SetLimit changes the limit, for one that adapts ([Limit]); it is at least 1.
-// Calls under way stay when it falls.
-func (b *Bulkhead) SetLimit(n int) {
+// Calls under way stay when it falls, and of those that wait as many as may.
+func (b *Bulkhead) SetLimit(n int) { b.Adjust(n, 0, 0) }
+
+// Adjust is SetLimit with two exceptions to it: slack are places beyond the
+// limit, for calls under way that use nothing of the service's, and spare is how
+// many may wait at least.
+func (b *Bulkhead) Adjust(limit, slack, spare int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.limit = max(n, 1)
+	b.slack, b.spare = int64(max(slack, 0)), int64(max(spare, 0))
+	b.limit.Store(int64(max(limit, 1)) + b.slack)
 	b.admit()
+	for p := Sheddable; b.waiting.Load() > max(b.room(), 0); {
+		if w := b.queues[p].oldest; w != nil {
+			b.refuse(p, w)
+		} else {
+			p--
+		}
+	}
 }
 
+// InFlight is how many calls are under way.
+func (b *Bulkhead) InFlight() int { return int(b.inflight.Load()) }
+
 // Limit is how many calls may be under way now.
-func (b *Bulkhead) Limit() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.limit
-}
+func (b *Bulkhead) Limit() int { return int(b.limit.Load()) }
 
 // BulkheadStats is what a bulkhead shows of itself.
 type BulkheadStats struct {
-	Limit, InFlight, Waiting int
-	// Full counts calls refused at once, Late those that waited in vain.
+	// Limit includes Slack.
+	Limit, Slack, InFlight, Waiting int
+	// Queue is how many may wait.
+	Queue int
+	// Full counts calls refused for want of room, Late those that waited in vain;
+	// Shed are both, by priority.
 	Full, Late uint64
+	Shed       [NumPriorities]uint64
 }
 
 // Stats takes a snapshot.
 func (b *Bulkhead) Stats() BulkheadStats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return BulkheadStats{b.limit, b.inflight, b.waiting, b.full, b.late}
+	s := BulkheadStats{
+		Limit: int(b.limit.Load()), Slack: int(b.slack), InFlight: int(b.inflight.Load()), Waiting: int(b.waiting.Load()),
+		Queue: int(b.room()), Late: b.late, Shed: b.shed,
+	}
+	for _, n := range b.shed {
+		s.Full += n
+	}
+	s.Full -= b.late
+	return s
 }

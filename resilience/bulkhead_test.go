@@ -50,7 +50,7 @@ func TestBulkheadBounds(t *testing.T) {
 			t.Error(err)
 		}
 		b.Leave()
-		if !b.TryEnter() || b.Stats().Late != 3 || b.Stats().Waiting != 0 {
+		if !b.TryEnter() || b.Stats().Late != 2 || b.Stats().Waiting != 0 {
 			t.Errorf("%+v", b.Stats())
 		}
 	})

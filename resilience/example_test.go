@@ -101,14 +101,10 @@ func ExampleHedge() {
 	// Output: 10ms true
 }
 
-// The time that is left for one try.
-func ExampleTimeouts() {
-	t := resilience.NewTimeouts(resilience.TimeoutConfig{Total: 2 * time.Second, Try: time.Second})
-	began := time.Now()
-	deadline := t.Deadline(began, 1500*time.Millisecond)
-	left, ok := t.Try(began.Add(time.Second), deadline)
-	fmt.Println(left, ok)
-	// Output: 500ms true
+// What is left of a call's time, for the next hop.
+func ExampleAppendGRPC() {
+	fmt.Printf("%s %s\n", resilience.AppendGRPC(nil, 1500*time.Microsecond), resilience.AppendMillis(nil, 1500*time.Microsecond))
+	// Output: 1500000n 1
 }
 
 // What the last ten seconds held.

@@ -1,6 +1,7 @@
 package resilience
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,9 @@ const (
 	Gradient Algorithm = iota
 	// AIMD adds one while all goes well, and takes a tenth away when calls are lost.
 	AIMD
+	// Vegas estimates the queue from the shortest time that calls ever took, and
+	// keeps it between 3 and 6 times log10 of the limit (after TCP Vegas).
+	Vegas
 	// Fixed stays where it began.
 	Fixed
 )
@@ -37,21 +41,47 @@ type LimitConfig struct {
 // second it looks at the times of the calls that went well; those that failed
 // have no say, as failing is fast. More than 1 % of time-outs and broken
 // connections lower it by a tenth, whatever the times say.
+//
+// Gradient differs from its model where that one hurts. A limit that holds calls
+// back though the service is as quick as ever grows by half, and before its first
+// bound was met by the whole ([Limit.Learning]), instead of by less than one a
+// second. It falls at once and not by a fifth of the way. Times below 25 ms are
+// never a reason to fall. And where falling did not make the service quicker, the
+// service has become a slower one: the limit goes back up, and the new time is
+// what is usual.
 type Limit struct {
 	cfg      LimitConfig
 	born     time.Time
 	limit    atomic.Int64
 	inflight atomic.Int64
-	peak     atomic.Int64 // the most at once in this second
+	peak     atomic.Int64 // the most at once in this window
 	good     atomic.Int64
 	dropped  atomic.Int64
-	end      atomic.Int64 // of this second, since born
+	end      atomic.Int64 // of this window, since born
+	round    atomic.Int64 // good calls that end it before that
+	pressed  atomic.Bool  // somebody had to wait for a place in this window
+	learning atomic.Bool
 	times    histogram
 
-	mu       sync.Mutex // of the second's end
+	mu       sync.Mutex // of a window's end
+	began    int64      // of this window, since born
 	estimate float64
 	long     float64 // average of the medians, nanoseconds
-	seconds  int     // that long is made of, until longSamples
+	windows  int     // whole ones that long is made of, until warmSamples
+	floors   [2]float64
+	floorAt  int64 // since born, when the floors move on
+	slows    int   // windows in a row that were too slow
+	from     descent
+	vegas    vegas
+}
+
+// descent is where a limit was when it began to fall.
+type descent struct{ limit, short float64 }
+
+// vegas is what the algorithm of that name remembers.
+type vegas struct {
+	least   float64 // the shortest median
+	windows float64 // since then
 }
 
 const (
@@ -61,7 +91,14 @@ const (
 	headroom    = 4
 	smoothing   = 0.2
 	backoff     = 0.9
+	sprint      = 1.5
+	drift       = 1.1
 	leastTime   = 100 * time.Microsecond // shorter medians say more of the clock than of the service
+	comfort     = 25 * time.Millisecond  // a queue that nobody notices
+	floorTime   = 5 * time.Minute        // the least median of this time, or twice that, is remembered
+	window      = time.Second
+	pressWindow = 200 * time.Millisecond // while somebody has to wait
+	pressCalls  = 50                     // good ones that it needs
 )
 
 // NewLimit makes a limit at its initial height.
@@ -82,15 +119,21 @@ func NewLimit(cfg LimitConfig) *Limit {
 		l.estimate = min(max(l.estimate, float64(cfg.Min)), float64(cfg.Max))
 	}
 	l.limit.Store(int64(l.estimate))
-	l.end.Store(int64(time.Second))
+	l.end.Store(int64(window))
+	l.round.Store(math.MaxInt64)
+	l.learning.Store(cfg.Algorithm == Gradient)
 	return l
 }
 
 // Limit is how many calls may be under way now.
 func (l *Limit) Limit() int { return int(l.limit.Load()) }
 
-// InFlight is how many are.
+// InFlight is how many are, of those that [Limit.Enter] and [Limit.Begin] let in.
 func (l *Limit) InFlight() int { return int(l.inflight.Load()) }
+
+// Learning tells that no bound was ever met: how much the service can take is not
+// known, and who finds no place may well find one in a moment.
+func (l *Limit) Learning() bool { return l.learning.Load() }
 
 // Enter takes a place; false says that the limit is reached. After true,
 // [Limit.Done] must follow.
@@ -98,6 +141,7 @@ func (l *Limit) Enter() bool {
 	n := l.inflight.Add(1)
 	if n > l.limit.Load() {
 		l.inflight.Add(-1)
+		l.Pressed(l.cfg.Now())
 		return false
 	}
 	l.seen(n)
@@ -117,74 +161,221 @@ func (l *Limit) seen(n int64) {
 	}
 }
 
+// Pressed tells that a call found no place at once.
+func (l *Limit) Pressed(now time.Time) {
+	if l.pressed.Load() || l.cfg.Algorithm != Gradient || !l.pressed.CompareAndSwap(false, true) {
+		return
+	}
+	if l.learning.Load() {
+		l.round.Store(l.good.Load() + max(l.limit.Load(), int64(l.cfg.Samples)))
+	}
+	if soon := int64(now.Sub(l.born) + pressWindow); soon < l.end.Load() {
+		l.end.Store(soon)
+	}
+}
+
 // Done gives the place back. took is the time to the head of the answer.
 // Failure and Timeout are to be told only for calls that were lost (no answer);
 // an answer that is an error is no sample: tell BadRequest.
 func (l *Limit) Done(o Outcome, took time.Duration) {
-	l.inflight.Add(-1)
+	now := l.cfg.Now()
+	l.Observe(now, o, took, int(l.inflight.Add(-1))+1)
+}
+
+// Observe is [Limit.Done] for a caller that counts the calls under way itself,
+// this one included, and knows the time.
+func (l *Limit) Observe(now time.Time, o Outcome, took time.Duration, inflight int) {
+	l.seen(int64(inflight))
+	n := int64(0)
 	switch o {
 	case Success:
 		l.times.add(took)
-		l.good.Add(1)
+		n = l.good.Add(1)
 	case Failure, Timeout:
 		l.dropped.Add(1)
 	case Rejected, ShortCircuited, BadRequest, Cancelled:
 	}
-	if since := int64(l.cfg.Now().Sub(l.born)); since >= l.end.Load() {
-		l.second(since)
+	if since := int64(now.Sub(l.born)); since >= l.end.Load() || n >= l.round.Load() {
+		l.turn(since)
 	}
 }
 
-// second ends one: the first call to come by does it, the others go on.
-func (l *Limit) second(since int64) {
-	if !l.mu.TryLock() {
+// turn ends a window: the first call to come by does it, the others go on.
+func (l *Limit) turn(since int64) {
+	if l.cfg.Algorithm == Fixed || !l.mu.TryLock() {
 		return
 	}
 	defer l.mu.Unlock()
 	good, dropped := l.good.Load(), l.dropped.Load()
-	if since < l.end.Load() || l.cfg.Algorithm == Fixed {
-		return
+	if since < l.end.Load() && good < l.round.Load() {
+		return // somebody else did it
 	}
-	l.end.Store(since + int64(time.Second))
 	lossy := dropped*100 > good+dropped
-	if good < int64(l.cfg.Samples) && !(lossy && good+dropped >= int64(l.cfg.Samples)) {
-		return // too little to tell: this second goes on
+	least := int64(l.cfg.Samples)
+	if since < l.began+int64(window) && good < l.round.Load() {
+		least = pressCalls
+	}
+	if good < least && !(lossy && good+dropped >= least) {
+		l.end.Store(since + int64(window)) // too little to tell: this one goes on
+		return
 	}
 	l.good.Add(-good)
 	l.dropped.Add(-dropped)
-	peak := l.peak.Swap(l.inflight.Load())
+	w := look{
+		span: time.Duration(max(since-l.began, 1)), at: since,
+		peak: float64(l.peak.Swap(l.inflight.Load())), pressed: l.pressed.Swap(false),
+	}
 	var sum [histogramSize]uint64
-	median := quantile(&sum, l.times.addTo(&sum), 0.5)
+	w.median = float64(quantile(&sum, l.times.addTo(&sum), 0.5))
 	l.times.reset()
-	switch {
-	case lossy:
+	l.began = since
+	l.end.Store(since + int64(window))
+	l.round.Store(math.MaxInt64)
+	if lossy {
 		l.estimate *= backoff
-	case l.cfg.Algorithm == AIMD:
-		if float64(peak) >= l.estimate/2 {
-			l.estimate++
-		}
-	case median >= leastTime:
-		l.gradient(float64(median), float64(peak))
+	} else {
+		l.move(&w)
 	}
 	l.estimate = min(max(l.estimate, float64(l.cfg.Min)), float64(l.cfg.Max))
 	l.limit.Store(int64(l.estimate))
 }
 
+// look is what a window showed.
+type look struct {
+	span         time.Duration
+	at           int64
+	median, peak float64
+	pressed      bool
+}
+
+func (l *Limit) move(w *look) {
+	switch {
+	case l.cfg.Algorithm == AIMD:
+		if w.peak >= l.estimate/2 {
+			l.estimate++
+		}
+	case w.median < float64(leastTime):
+		if w.pressed && l.cfg.Algorithm == Gradient {
+			l.estimate *= sprint
+		}
+	case l.cfg.Algorithm == Vegas:
+		l.byQueue(w)
+	default:
+		l.gradient(w)
+	}
+}
+
 // gradient is one step of Gradient2.
-func (l *Limit) gradient(short, peak float64) {
-	l.seconds = min(l.seconds+1, longSamples)
-	if l.seconds <= warmSamples {
-		l.long += (short - l.long) / float64(l.seconds)
-	} else {
-		l.long += (short - l.long) * 2 / (longSamples + 1)
+func (l *Limit) gradient(w *look) {
+	floor := l.floor(w)
+	l.remember(w)
+	// What is usual may not creep up with the limit: it stays near the time that
+	// calls took when there were few.
+	usual := max(min(l.long, drift*floor), float64(comfort)/tolerance)
+	slope := min(max(tolerance*usual/w.median, 0.5), 1)
+	if slope < 1 {
+		l.fall(w, slope)
+		return
 	}
-	if l.long > 2*short { // it was slow for long and no longer is: forget faster
-		l.long *= 0.95
+	l.slows, l.from = 0, descent{}
+	quick := w.median <= max(drift*floor, float64(comfort))
+	switch {
+	case w.pressed && quick && l.learning.Load():
+		l.estimate *= 2
+	case w.pressed && quick:
+		l.estimate *= sprint
+	case w.pressed || w.peak >= l.estimate/2: // else it was not felt: nothing is learnt by raising it
+		l.estimate += headroom * smoothing * w.span.Seconds()
 	}
-	slope := min(max(tolerance*l.long/short, 0.5), 1)
-	next := l.estimate*(1-smoothing) + (l.estimate*slope+headroom)*smoothing
-	if next > l.estimate && peak < l.estimate/2 {
-		return // the limit was not felt: nothing is learnt by raising it
+}
+
+// fall lowers the limit after windows that were too slow.
+func (l *Limit) fall(w *look, slope float64) {
+	l.slows++
+	switch {
+	case !w.pressed && w.peak < l.estimate/2:
+		return // it is not the limit that fills the service
+	case l.learning.Swap(false) && w.pressed:
+		l.slows = 2 // the last doubling was too much, or the service was busy before
+		l.from = descent{l.estimate, w.median}
+		l.estimate = l.estimate*slope/tolerance + headroom
+		return
+	case l.slows < 2 && w.span < window:
+		return // a hiccup, perhaps of this process
 	}
-	l.estimate = next
+	if l.from.limit == 0 || w.median > 1.2*l.from.short { // it begins, or got worse
+		l.from = descent{l.estimate, w.median}
+	}
+	if l.estimate <= 0.6*l.from.limit && w.median >= 0.85*l.from.short {
+		// Fewer calls did not make it quicker: there is no queue of our making.
+		l.long, l.floors = w.median, [2]float64{w.median, w.median}
+		l.estimate = l.from.limit
+		l.from = descent{}
+		return
+	}
+	l.estimate = l.estimate*slope + headroom
+}
+
+// remember takes the median into the long average.
+func (l *Limit) remember(w *look) {
+	switch {
+	case l.long == 0:
+		l.long = w.median
+	case l.windows < warmSamples && w.span >= window:
+		l.windows++
+		l.long += (w.median - l.long) / float64(l.windows+1)
+	default:
+		l.long += (w.median - l.long) * min(2*w.span.Seconds()/(longSamples+1), 1)
+	}
+	if l.long > 2*w.median { // it was slow for long and no longer is: forget faster
+		l.long *= 1 - 0.05*min(w.span.Seconds(), 1)
+	}
+}
+
+// floor is the least median of the last five to ten minutes in which the service
+// had little to do, or the least of all while there was no such minute.
+func (l *Limit) floor(w *look) float64 {
+	if w.at >= l.floorAt {
+		l.floorAt = w.at + int64(floorTime)
+		if l.floors[0] > 0 {
+			l.floors[1], l.floors[0] = l.floors[0], 0
+		}
+	}
+	least := w.median
+	for _, f := range l.floors {
+		if f > 0 {
+			least = min(least, f)
+		}
+	}
+	busy := w.pressed || w.peak >= l.estimate/2
+	switch {
+	case l.floors == [2]float64{}, w.median <= least:
+		l.floors[0] = w.median
+	case !busy && (l.floors[0] == 0 || w.median < l.floors[0]):
+		l.floors[0] = w.median
+	}
+	return least
+}
+
+// probes times its own height, in windows, is how long a limit waits until it
+// measures the shortest time anew; at most ten minutes.
+const probes = 30
+
+// byQueue is one step of Vegas.
+func (l *Limit) byQueue(w *look) {
+	v := &l.vegas
+	if v.windows++; v.least == 0 || w.median < v.least || v.windows > min(probes*l.estimate, longSamples) {
+		v.least, v.windows = w.median, 0
+	}
+	step := max(math.Log10(l.estimate), 1)
+	queue := l.estimate * (1 - v.least/w.median)
+	switch {
+	case queue > 6*step:
+		l.estimate -= step
+	case w.peak < l.estimate/2:
+	case queue <= step:
+		l.estimate += 6 * step
+	case queue < 3*step:
+		l.estimate += step
+	}
 }

@@ -55,8 +55,9 @@ type BudgetConfig struct {
 	// Percent of the calls may be extra ones: retries and hedges (default 20;
 	// negative for none but the least).
 	Percent int
-	// Least is how many extra calls may be under way at once however few calls
-	// there are (default 3), and LeastRate how many in 10 s (default 10).
+	// Least is how many extra calls may be under way at once, or made in a second,
+	// however few calls there are (default 3), and LeastRate how many in 10 s
+	// (default 10).
 	Least, LeastRate int
 	// Now is the clock (default time.Now).
 	Now func() time.Time
@@ -64,7 +65,7 @@ type BudgetConfig struct {
 
 // Budget bounds extra calls by the calls that were asked for, so that retries
 // can't multiply the load of a service that is down: by what is under way now,
-// and by what was made in the last 10 s.
+// and by what was made in the last second and in the last 10.
 type Budget struct {
 	cfg            BudgetConfig
 	calls, extra   atomic.Int64
@@ -72,19 +73,24 @@ type Budget struct {
 	refused, taken atomic.Uint64
 }
 
+// budgetSlot is half of what counts as the last second: as much of it as has
+// passed, and the half before.
+const budgetSlot = 500 * time.Millisecond
+
 // NewBudget makes a budget of which nothing is used.
 func NewBudget(cfg BudgetConfig) *Budget {
 	cfg.Percent, cfg.Least, cfg.LeastRate = or(cfg.Percent, 20), or(cfg.Least, 3), or(cfg.LeastRate, 10)
-	return &Budget{cfg: cfg, made: NewWindow(WindowConfig{Now: cfg.Now})}
+	return &Budget{cfg: cfg, made: NewWindow(WindowConfig{Slot: budgetSlot, Slots: 20, Now: cfg.Now})}
 }
 
 // Enter and Leave frame a call that was asked for.
 func (b *Budget) Enter() { b.EnterAt(b.made.now()) }
 
-// EnterAt is Enter for a caller that knows the time.
-func (b *Budget) EnterAt(now time.Time) {
-	b.calls.Add(1)
+// EnterAt is Enter for a caller that knows the time. It gives how many calls are
+// under way, this one included.
+func (b *Budget) EnterAt(now time.Time) int {
 	b.made.RecordAt(now, Success, -1)
+	return int(b.calls.Add(1))
 }
 
 // Leave is the end of a call.
@@ -92,19 +98,27 @@ func (b *Budget) Leave() { b.calls.Add(-1) }
 
 // Take asks for one extra call; [Budget.Give] ends it.
 func (b *Budget) Take() bool {
-	share := int64(max(b.cfg.Percent, 0))
+	now := b.made.now()
+	made, recent := b.made.countsAt(now), b.made.last(now, 2)
 	n := b.extra.Add(1)
-	made := b.made.Counts()
-	if n > max(int64(b.cfg.Least), b.calls.Load()*share/100) ||
-		int64(made.Failure) >= max(int64(b.cfg.LeastRate), int64(made.Success)*share/100) {
+	if n > b.share(b.calls.Load(), b.cfg.Least) || int64(recent.Failure) >= b.share(int64(recent.Success), b.cfg.Least) ||
+		int64(made.Failure) >= b.share(int64(made.Success), b.cfg.LeastRate) {
 		b.extra.Add(-1)
 		b.refused.Add(1)
 		return false
 	}
-	b.made.Record(Failure, 0)
+	b.made.RecordAt(now, Failure, -1)
 	b.taken.Add(1)
 	return true
 }
+
+// share is how many extra calls so many calls are worth.
+func (b *Budget) share(calls int64, least int) int64 {
+	return max(int64(least), calls*int64(max(b.cfg.Percent, 0))/100)
+}
+
+// Charge counts an extra call that was made without asking.
+func (b *Budget) Charge() { b.made.Record(Failure, -1) }
 
 // Give ends an extra call.
 func (b *Budget) Give() { b.extra.Add(-1) }

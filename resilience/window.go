@@ -4,8 +4,9 @@
 // The flow: a caller asks before a call ([Breaker.Allow], [Bulkhead.Enter],
 // [Limit.Enter], [Budget.Enter]), makes the call, and tells its [Outcome]
 // afterwards. What was told is kept in rolling windows ([Window]), and the next
-// answer comes from there. [Retry], [Hedge] and [Timeouts] say how long to wait
-// and when not to start at all.
+// answer comes from there. [Retry] and [Hedge] say how long to wait before
+// another call, and [AppendMillis] and [AppendGRPC] tell the next hop what is left
+// of the time.
 //
 // Nothing here knows a network or starts a goroutine. Each type is made from its
 // Config, whose zero value gives the defaults; the clock is a field of the
@@ -195,13 +196,16 @@ func percent(part, whole uint64) int {
 // Counts sums the window.
 func (w *Window) Counts() Counts { return w.countsAt(w.now()) }
 
-func (w *Window) countsAt(now time.Time) Counts {
+func (w *Window) countsAt(now time.Time) Counts { return w.last(now, len(w.slots)-1) }
+
+// last sums the newest slots, the running one included.
+func (w *Window) last(now time.Time, slots int) Counts {
 	var n [numOutcomes]uint64
 	var slow uint64
 	newest := w.epochAt(now)
 	for i := range w.slots {
 		s := &w.slots[i]
-		if !w.inside(s, newest) {
+		if !w.inside(s, newest) || s.epoch.Load() <= newest-int64(slots) {
 			continue
 		}
 		for o := range n {
