@@ -40,6 +40,7 @@ type entry struct {
 	chain   filter.Func
 	timeout time.Duration
 	stream  bool
+	prio    message.Priority
 	words   []string // filter words in order, for explain
 	service string
 }
@@ -179,6 +180,12 @@ func (b *builder) entry(e *entry, path string, rc *RouteConfig, global []filter.
 		e.timeout = *rc.Timeout
 		if e.timeout < 0 || e.timeout > 0 && e.timeout < time.Millisecond {
 			b.fault(path+".timeout", diag.At("", "%v is too short to be meant", e.timeout).WithFix("write a time such as 15s, or 0 for none"))
+		}
+	}
+	if rc.Priority != "" {
+		var known bool
+		if e.prio, known = message.ParsePriority(rc.Priority); !known {
+			b.fault(path+".priority", diag.At("", "%q is no priority", rc.Priority).WithFix("write high, normal, low or sheddable"))
 		}
 	}
 	own, words := b.filters(path+".filters", e.name, rc.To, rc.Filters)

@@ -45,6 +45,9 @@ type RouteConfig struct {
 	// Timeout is the budget of the whole exchange, queue and retries included
 	// (default 15 s; 0 turns it off).
 	Timeout *time.Duration `yaml:"timeout"`
+	// Priority is high, normal (default), low or sheddable: when the service has
+	// not room for all requests, the higher ones go first.
+	Priority string `yaml:"priority"`
 	// Stream passes each read on at once and lifts the overall time-out after
 	// the head.
 	Stream bool `yaml:"stream"`

@@ -49,6 +49,7 @@ func (b *builder) fronts() {
 		seen[f.addr] = name
 		f.trust, err = newTrust(&cfg)
 		b.fault(path, err)
+		f.trust.private = name != "public"
 		b.protocols(path, f)
 		filters, _ := b.filters(path+".filters", "listener:"+name, "", cfg.Filters)
 		f.chain = filter.Chain(f.routed, filters...)

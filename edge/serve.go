@@ -176,11 +176,11 @@ func (f *front) routed(r *message.Request) (*message.Response, error) {
 	default:
 		return nil, problem.New(404, "no_route", "no route matches this request")
 	}
-	r.X.Route, r.X.Stream = e.name, e.stream
+	r.X.Route, r.X.Stream, r.X.Priority = e.name, e.stream, e.prio
 	if e.timeout > 0 && !e.stream && r.Upgrade == "" {
 		r.X.Deadline = r.X.Began.Add(e.timeout)
 	}
-	if err := grpcDeadline(r); err != nil {
+	if err := wishes(r); err != nil {
 		return nil, err
 	}
 	p, err := e.chain(r)
@@ -193,7 +193,6 @@ func (f *front) routed(r *message.Request) (*message.Response, error) {
 // call is the last step of every chain: own fields, then the service.
 func (rt *Runtime) call(c *cluster) filter.Func {
 	return func(r *message.Request) (*message.Response, error) {
-		stampGRPC(r)
 		r.X.Mark(message.PhaseFilters) // whether time is left is for the service's cluster to see
 		if !r.X.Forwarded {
 			rt.stamp(r)
@@ -212,6 +211,9 @@ func (rt *Runtime) stamp(r *message.Request) {
 	}
 	f.trust.stamp(r)
 	writeTrace(r)
+	if r.X.Priority != message.PriorityNormal {
+		r.Header.SetID(message.XMaruPriority, r.X.Priority.String())
+	}
 	if f.via != "" {
 		r.Header.AppendID(message.Via, f.via)
 	}

@@ -15,6 +15,7 @@ import (
 // trust decides who a request comes from and what its fields may claim.
 type trust struct {
 	proxies []netip.Prefix
+	private bool // who reaches the listener may say how much a request matters, and how long it may take
 	xff     bool // write X-Forwarded-*
 	rfc7239 bool // write Forwarded
 }
@@ -71,6 +72,10 @@ func (t *trust) apply(r *message.Request) {
 	r.X.Client = peer
 	if len(t.proxies) == 0 || !t.trusts(peer) {
 		stripClaims(&r.Header)
+		if !t.private {
+			r.Header.DelID(message.XMaruPriority)
+			r.Header.DelID(message.XRequestTimeoutMs)
+		}
 		return
 	}
 	r.X.Trusted = true
@@ -134,7 +139,7 @@ func forwardedAddr(s string) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// stripClaims removes what a stranger must not say.
+// stripClaims removes what a stranger must not say about a request's origin.
 func stripClaims(h *message.Header) {
 	for _, id := range [...]message.ID{
 		message.Forwarded, message.XForwardedFor, message.XForwardedProto, message.XForwardedHost,

@@ -328,8 +328,8 @@ var (
 	droppedTrailers = setOf(message.Authorization, message.Cookie, message.SetCookie, message.CacheControl, message.Expires,
 		message.Age, message.Date, message.Location, message.Vary, message.Range, message.TE, message.MaxForwards,
 		message.Expect, message.WWWAuthenticate, message.Forwarded, message.XRealIP, message.ClientCert,
-		message.ClientCertChain, message.XMaruAttempt, message.XMaruExplain, message.XMaruMirror, message.XMaruSubject,
-		message.XMaruVariant, message.XOriginalURL, message.XRewriteURL, message.Connection, message.KeepAlive,
+		message.ClientCertChain, message.XMaruAttempt, message.XMaruExplain, message.XMaruMirror, message.XMaruPriority,
+		message.XMaruSubject, message.XMaruVariant, message.XOriginalURL, message.XRewriteURL, message.Connection, message.KeepAlive,
 		message.Upgrade, message.HTTP2Settings)
 )
 

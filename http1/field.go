@@ -185,7 +185,7 @@ var (
 	// folds onto one of them is dropped.
 	managedNames = setOf(message.Forwarded, message.XForwardedFor, message.XForwardedHost, message.XForwardedPort,
 		message.XForwardedPrefix, message.XForwardedProto, message.XForwardedServer, message.XRealIP,
-		message.XMaruAttempt, message.XMaruExplain, message.XMaruMirror, message.XMaruSubject, message.XMaruVariant,
+		message.XMaruAttempt, message.XMaruExplain, message.XMaruMirror, message.XMaruPriority, message.XMaruSubject, message.XMaruVariant,
 		message.XOriginalURL, message.XRewriteURL, message.ClientCert, message.ClientCertChain)
 )
 

@@ -88,7 +88,7 @@ var (
 	protectedNames = setOf(message.Host, message.ContentLength, message.Authorization, message.Cookie, message.CacheControl,
 		message.Via, message.Forwarded, message.XForwardedFor, message.XForwardedHost, message.XForwardedPort,
 		message.XForwardedPrefix, message.XForwardedProto, message.XForwardedServer, message.XRealIP, message.Traceparent,
-		message.XMaruAttempt, message.XMaruExplain, message.XMaruMirror, message.XMaruSubject, message.XMaruVariant,
+		message.XMaruAttempt, message.XMaruExplain, message.XMaruMirror, message.XMaruPriority, message.XMaruSubject, message.XMaruVariant,
 		message.ClientCert, message.ClientCertChain)
 )
 

@@ -31,6 +31,42 @@ const (
 	NumPhases
 )
 
+// Priority is how much a request matters beside others of its service.
+type Priority uint8
+
+// The priorities. The zero value is that of most requests.
+const (
+	PriorityNormal Priority = iota
+	PriorityHigh
+	PriorityLow
+	PrioritySheddable
+)
+
+// String gives the word of the configuration and of X-Maru-Priority.
+func (p Priority) String() string {
+	switch p {
+	case PriorityNormal:
+		return "normal"
+	case PriorityHigh:
+		return "high"
+	case PriorityLow:
+		return "low"
+	case PrioritySheddable:
+		return "sheddable"
+	}
+	return "unknown"
+}
+
+// ParsePriority reads what [Priority.String] writes.
+func ParsePriority(s string) (Priority, bool) {
+	for p := PriorityNormal; p <= PrioritySheddable; p++ {
+		if p.String() == s {
+			return p, true
+		}
+	}
+	return PriorityNormal, false
+}
+
 // Trace is the trace identity of an exchange (W3C Trace Context).
 type Trace struct {
 	ID     [16]byte // trace id
@@ -50,8 +86,16 @@ type Exchange struct {
 	// TryTimeout bounds one try at a service and IdleTimeout the silence between
 	// two reads of a streamed body, where shorter than the service's own; 0 means none.
 	TryTimeout, IdleTimeout time.Duration
+	// CallerDeadline says that Deadline is the caller's wish and shorter than ours:
+	// who misses it need not be slow.
+	CallerDeadline bool
 	// Stream says that the route streams: slow bodies are its nature.
 	Stream bool
+	// Priority decides who goes first when a service has not room for all.
+	Priority Priority
+	// Retrying says that somebody in front of the service sees to further tries:
+	// one layer retries.
+	Retrying bool
 	// Phases are offsets from Began.
 	Phases [NumPhases]time.Duration
 
@@ -124,6 +168,7 @@ func (x *Exchange) reset() {
 	x.nparams = 0
 	x.Began, x.Deadline = time.Time{}, time.Time{}
 	x.TryTimeout, x.IdleTimeout, x.Stream = 0, 0, false
+	x.CallerDeadline, x.Priority, x.Retrying = false, PriorityNormal, false
 	x.Phases = [NumPhases]time.Duration{}
 	x.Peer, x.Client, x.Trusted = netip.AddrPort{}, netip.Addr{}, false
 	x.Lookalikes = 0
@@ -243,6 +288,32 @@ func (x *Exchange) OffCancel(h Canceler) {
 			c.hooks = c.hooks[:last]
 			return
 		}
+	}
+}
+
+// Gone is a hook that closes a channel when an exchange is given up.
+type Gone chan struct{}
+
+// Cancel is called once.
+func (g Gone) Cancel(error) { close(g) }
+
+// Wait waits so long, unless the exchange is given up; then it gives the cause.
+func (x *Exchange) Wait(d time.Duration) error {
+	if d <= 0 {
+		return x.Err()
+	}
+	g := make(Gone)
+	if err := x.OnCancel(g); err != nil {
+		return err
+	}
+	defer x.OffCancel(g)
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-g:
+		return x.Err()
 	}
 }
 

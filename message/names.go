@@ -97,6 +97,7 @@ const (
 	XMaruAttempt
 	XMaruExplain
 	XMaruMirror
+	XMaruPriority
 	XMaruSubject
 	XMaruVariant
 	XOriginalURL
@@ -203,6 +204,7 @@ var idName = [numIDs]string{ //nolint:gochecknoglobals // read-only table
 	XMaruAttempt:                  "X-Maru-Attempt",
 	XMaruExplain:                  "X-Maru-Explain",
 	XMaruMirror:                   "X-Maru-Mirror",
+	XMaruPriority:                 "X-Maru-Priority",
 	XMaruSubject:                  "X-Maru-Subject",
 	XMaruVariant:                  "X-Maru-Variant",
 	XOriginalURL:                  "X-Original-URL",
@@ -344,6 +346,7 @@ var namesByLen = [maxKnownName + 1][]knownName{ //nolint:gochecknoglobals // rea
 		{'a', 'g', AcceptEncoding},
 		{'i', 'y', IdempotencyKey},
 		{'x', 'r', XForwardedFor},
+		{'x', 'y', XMaruPriority},
 	},
 	16: {
 		{'c', 'g', ContentEncoding},
