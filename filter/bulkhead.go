@@ -129,7 +129,7 @@ func (b *bulkheading) wait(r *message.Request) error {
 	if d := r.X.Deadline; !d.IsZero() {
 		patience = resilience.Patience(d.Sub(b.env.Now()))
 	}
-	g := make(gone)
+	g := make(message.Gone)
 	if err := r.X.OnCancel(g); err != nil {
 		return err
 	}

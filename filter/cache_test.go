@@ -158,7 +158,7 @@ func TestCacheOrphansAreBounded(t *testing.T) {
 		var cancelled atomic.Int64
 		gate := make(chan struct{})
 		g := newCacheRig(t, &Cache{}, func(_ int64, r *message.Request) (*message.Response, error) {
-			dropped := make(gone)
+			dropped := make(message.Gone)
 			if err := r.X.OnCancel(dropped); err != nil {
 				cancelled.Add(1)
 				return nil, err

@@ -116,7 +116,7 @@ func (t *faulting) hold(x *message.Exchange) error {
 			wait, late = left, true
 		}
 	}
-	if err := pause(x, wait); err != nil {
+	if err := x.Wait(wait); err != nil {
 		return err
 	}
 	if late {
@@ -141,5 +141,5 @@ func (b *narrowBody) Read(p []byte) (int, error) {
 	if n == 0 || err != nil {
 		return n, err
 	}
-	return n, pause(b.x, time.Duration(n)*time.Second/time.Duration(b.rate))
+	return n, b.x.Wait(time.Duration(n) * time.Second / time.Duration(b.rate))
 }

@@ -212,12 +212,6 @@ func (t *flightTable) quit(f *flight, leads bool) bool {
 	return true
 }
 
-// gone is a hook on an exchange that closes a channel when the client leaves.
-type gone chan struct{}
-
-// Cancel is called once.
-func (g gone) Cancel(error) { close(g) }
-
 var errWaited = problem.New(503, "coalesce_wait", "the wait for another client's call was too long")
 
 // wait waits until f has landed. The error is errWaited after limit (0: none),
@@ -228,7 +222,7 @@ func (t *flightTable) wait(f *flight, x *message.Exchange, leads bool, limit tim
 		return nil
 	default:
 	}
-	g := make(gone)
+	g := make(message.Gone)
 	if err := x.OnCancel(g); err != nil {
 		return t.settle(f, leads, err)
 	}

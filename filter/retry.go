@@ -3,11 +3,9 @@ package filter
 import (
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/maru-msa/maru/message"
@@ -42,9 +40,6 @@ func (c *Retry) UnmarshalText(text []byte) error {
 	c.Attempts = n
 	return nil
 }
-
-// replaySize is how much of a body is kept for another try.
-const replaySize = 64 << 10
 
 type retrier struct {
 	env      Env
@@ -111,7 +106,7 @@ type tries struct {
 	forwarded                    bool
 	length                       int64
 	header                       message.Header
-	body                         *replayBody
+	body                         *message.Replay
 }
 
 func (t *tries) save(r *message.Request) {
@@ -119,7 +114,7 @@ func (t *tries) save(r *message.Request) {
 	t.stripped, t.forwarded, t.length = r.X.Stripped, r.X.Forwarded, r.Length
 	t.header.CopyFrom(&r.Header)
 	if r.HasBody() {
-		t.body = &replayBody{Body: r.Body, length: r.Length}
+		t.body = message.NewReplay(r.Body, r.Length)
 		r.Body = t.body
 	}
 }
@@ -135,9 +130,7 @@ func (t *tries) restore(r *message.Request, attempt int) {
 	if t.body == nil {
 		return
 	}
-	r.Body = t.body
-	if t.body.whole.Load() {
-		r.Body = &heldBody{data: t.body.kept, src: message.NoBody}
+	if r.Body = t.body.Again(); r.Body != message.Body(t.body) {
 		r.Expect = false
 		r.Header.DelID(message.Expect)
 	}
@@ -145,7 +138,7 @@ func (t *tries) restore(r *message.Request, attempt int) {
 
 // again tells whether the body can be sent once more.
 func (t *tries) again() bool {
-	return t.body == nil || t.body.whole.Load() || !t.body.started.Load()
+	return t.body == nil || t.body.Again() != nil
 }
 
 func (t *tries) reset() {
@@ -187,7 +180,7 @@ func (t *retrier) do(r *message.Request, next Func) (*message.Response, error) {
 // once makes one retry. The budget has room for it.
 func (t *retrier) once(r *message.Request, next Func, s *tries, attempt int, wait time.Duration) (*message.Response, error) {
 	defer t.budget.Give()
-	if err := pause(&r.X, wait); err != nil {
+	if err := r.X.Wait(wait); err != nil {
 		return nil, err
 	}
 	t.env.Count("retry", "retried")
@@ -236,59 +229,4 @@ func discard(resp *message.Response) {
 		return
 	}
 	resp.Release()
-}
-
-// pause waits, unless the exchange is given up.
-func pause(x *message.Exchange, d time.Duration) error {
-	if d <= 0 {
-		return x.Err()
-	}
-	g := make(gone)
-	if err := x.OnCancel(g); err != nil {
-		return err
-	}
-	defer x.OffCancel(g)
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-g:
-		return x.Err()
-	}
-}
-
-// replayBody keeps what passes, up to replaySize bytes.
-type replayBody struct {
-	message.Body
-
-	kept                 []byte
-	length               int64       // or Unknown: a sender that knows it does not read on to the EOF
-	started, whole, over atomic.Bool // asked by the filter while a sender may still read
-}
-
-func (b *replayBody) Read(p []byte) (int, error) {
-	b.started.Store(true)
-	n, err := b.Body.Read(p)
-	if b.over.Load() || b.whole.Load() {
-		return n, err
-	}
-	if len(b.kept)+n > replaySize {
-		b.kept = nil
-		b.over.Store(true)
-		return n, err
-	}
-	b.kept = append(b.kept, p[:n]...)
-	if errors.Is(err, io.EOF) || int64(len(b.kept)) == b.length {
-		b.whole.Store(true)
-	}
-	return n, err
-}
-
-// Close ends the reading of the source, unless another try may need it.
-func (b *replayBody) Close() error {
-	if !b.started.Load() || b.whole.Load() {
-		return nil
-	}
-	return b.Body.Close()
 }

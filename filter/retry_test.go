@@ -46,7 +46,7 @@ func TestRetryBodies(t *testing.T) {
 		size  int
 		known bool
 		calls int
-	}{{0, true, 2}, {10, true, 2}, {10, false, 2}, {replaySize, true, 2}, {replaySize, false, 2}, {replaySize + 1, true, 1}, {replaySize + 1, false, 1}} {
+	}{{0, true, 2}, {10, true, 2}, {10, false, 2}, {message.ReplaySize, true, 2}, {message.ReplaySize, false, 2}, {message.ReplaySize + 1, true, 1}, {message.ReplaySize + 1, false, 1}} {
 		var bodies []string
 		f := build(t, &Retry{}, ailing(1, 503, &bodies))
 		r := ask("PUT", "/")

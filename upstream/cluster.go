@@ -135,9 +135,9 @@ func New(name string, cfg Config, env Env) (*Cluster, error) { //nolint:gocritic
 	}
 	c.h1cfg = http1.ClientConfig{Limits: c.cfg.Limits, Watch: c.env.Watch}
 	c.balancer = newBalancer(c.cfg.Balance, *c.cfg.SlowStart, c.env.Float, c.born)
-	c.guard = newGuard(c)
 	c.macKey = c.env.Secret("sticky " + name)
 	c.set.Store(&set{})
+	c.guard = newGuard(c)
 	c.source = newSource(c)
 	if addrs := c.cfg.static(); addrs != nil {
 		if err := c.Set(addrs); err != nil {

@@ -72,6 +72,15 @@ type Config struct {
 	Connections Connections `yaml:"connections"`
 	// Limits of what the service may send.
 	Limits http1.ResponseLimits `yaml:"limits"`
+
+	// Breaker refuses requests while most would fail (default on); off turns it off.
+	Breaker Breaker `yaml:"breaker"`
+	// Limit bounds the requests under way (default one that finds its height); off
+	// turns it off.
+	Limit Limit `yaml:"limit"`
+	// Retry sends a request once more where that does no harm (default on); off
+	// turns it off.
+	Retry Retry `yaml:"retry"`
 }
 
 // EndpointConfig is one entry of urls. The short form, a scalar, is the URL.
@@ -340,6 +349,7 @@ func (c Config) withDefaults() Config { //nolint:gocritic // the copy is the poi
 		c.Registry = &r
 	}
 	c.Limits = c.Limits.WithDefaults()
+	c.Breaker, c.Limit, c.Retry = c.Breaker.withDefaults(), c.Limit.withDefaults(), c.Retry.withDefaults()
 	return c
 }
 
@@ -354,6 +364,7 @@ func (c Config) Check() error { //nolint:gocritic // as Key
 		c.checkTLS(),
 		c.checkTimes(),
 		c.checkRest(),
+		c.checkGuard(),
 		c.warnings(),
 	)
 }

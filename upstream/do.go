@@ -7,6 +7,7 @@ import (
 	"github.com/maru-msa/maru/http1"
 	"github.com/maru-msa/maru/message"
 	"github.com/maru-msa/maru/problem"
+	"github.com/maru-msa/maru/resilience"
 )
 
 // uploadHead bounds the wait for the response head of a request whose body is
@@ -18,8 +19,8 @@ const uploadHead = time.Hour
 // head, so that the time from there to the answer says something of the service.
 const smallBody = 16 << 10
 
-// Do sends r to one of the service's endpoints and gives its response, which
-// the caller must Release. It fills Service, Endpoint, Attempts and the phases
+// Do sends r to one of the service's endpoints, past the service's guard, and
+// gives its response, which the caller must Release. It fills Service, Endpoint, Attempts and the phases
 // of r.X. An error is a *problem.Error; when the exchange was given up, the
 // cause is wrapped in it.
 func (c *Cluster) Do(r *message.Request) (*message.Response, error) {
@@ -28,12 +29,13 @@ func (c *Cluster) Do(r *message.Request) (*message.Response, error) {
 		x.Began = time.Now()
 	}
 	k := call{g: c.guard, x: x}
-	if err := k.enter(); err != nil {
-		x.Reason = err.Reason
+	if err := k.enter(r); err != nil {
+		x.Reason, x.Cause = err.Reason, err.Cause
 		return nil, err
 	}
 	defer k.leave()
-	resp, err := c.attempt(r)
+	k.prepare(r)
+	resp, err := c.attempt(r, &k)
 	if err != nil {
 		x.Reason, x.Cause = err.Reason, err.Cause
 		k.failed(err)
@@ -43,14 +45,14 @@ func (c *Cluster) Do(r *message.Request) (*message.Response, error) {
 	return resp, nil
 }
 
-// attempt makes tries until one gives a response, or no other may follow.
-func (c *Cluster) attempt(r *message.Request) (*message.Response, *problem.Error) {
+// attempt makes tries until one gives a response that is not tried again, or no
+// other may follow.
+func (c *Cluster) attempt(r *message.Request, k *call) (*message.Response, *problem.Error) {
 	x := &r.X
 	s := c.set.Load()
 	avoid := c.triedBefore(s, x)
 	x.Service = c.name
-	var used retries
-	for fresh := false; ; fresh = true {
+	for fresh := false; ; {
 		var ep *Endpoint
 		var resp *message.Response
 		var err *failure
@@ -64,15 +66,17 @@ func (c *Cluster) attempt(r *message.Request) (*message.Response, *problem.Error
 			x.Endpoint = ""
 			return nil, problem.New(503, "no_endpoint", "service "+c.name+" has no endpoint")
 		}
-		if err == nil {
+		if err == nil && resp.Status < 502 || !k.again(r, resp, err, len(s.usable)+len(s.spare)) {
+			if err != nil {
+				return nil, err.Error
+			}
 			if s.byMAC != nil {
 				c.stick(r, resp, ep)
 			}
 			return resp, nil
 		}
-		if x.Err() != nil || !used.again(c, err.retry, len(s.usable)+len(s.spare)) {
-			return nil, err.Error
-		}
+		// A connection that was dead is not the only one, perhaps.
+		fresh = err != nil
 		avoid, s = ep, c.set.Load() // the failure may have changed the set
 	}
 }
@@ -106,6 +110,7 @@ const (
 	retryReplay            // stale connection, the request may be sent again
 	retryStall             // the endpoint stalls and was ejected; the request may be sent again
 	retryTrial             // the endpoint failed its trial; the request may be sent again
+	retryLost              // no answer came: a request that may be sent twice can be
 )
 
 // blames tells whether the failure speaks against the endpoint.
@@ -115,44 +120,6 @@ func (f *failure) blames() bool {
 		return false // of the connection
 	}
 	return f.Status == 502 || f.Status == 504
-}
-
-// retries are the replacements that one call of Do has made: at most one for a
-// stale connection, one for an endpoint that could not be reached, and one for an
-// endpoint that was under suspicion. The one may follow the other: while
-// instances restart in turn, a request can meet them all.
-type retries struct{ stale, connect, suspect bool }
-
-// again tells whether Do may try once more, and counts it.
-func (u *retries) again(c *Cluster, kind retryKind, endpoints int) bool {
-	switch kind {
-	case retryFree, retryReplay:
-		if u.stale {
-			return false
-		}
-		u.stale = true
-		if kind == retryFree {
-			c.staleFree.Add(1)
-		} else {
-			c.staleReplay.Add(1)
-		}
-		return true
-	case retryConnect:
-		if u.connect || endpoints < 2 {
-			return false
-		}
-		u.connect = true
-		c.failover.Add(1)
-		return true
-	case retryStall, retryTrial:
-		if u.suspect {
-			return false
-		}
-		u.suspect = true
-		return true
-	case retryNone:
-	}
-	return false
 }
 
 // enter and leave frame an exchange at an endpoint.
@@ -185,6 +152,7 @@ func (c *Cluster) try(r *message.Request, ep *Endpoint, fresh bool) (*message.Re
 	if !x.Deadline.IsZero() && !now.Before(x.Deadline) {
 		return nil, &failure{Error: problem.New(504, "exchange_timeout", "the time for this request is used up")}
 	}
+	passOn(r, now)
 	waits := ep.waits(r)
 	if waits {
 		c.waitsFrom(ep, now)
@@ -231,6 +199,20 @@ func (c *Cluster) exchange(r *message.Request, ep *Endpoint, fresh bool, now tim
 	}
 	c.answered(r, ep, resp.Status)
 	return resp, nil
+}
+
+// passOn tells the service how much time is left for this exchange, so that it
+// does not work for somebody who has gone (resilience §6.1).
+func passOn(r *message.Request, now time.Time) {
+	x := &r.X
+	if x.Deadline.IsZero() {
+		return
+	}
+	left := x.Deadline.Sub(now)
+	r.Header.SetID(message.XRequestTimeoutMs, message.View(resilience.AppendMillis(x.Scratch(20), left)))
+	if isGRPC(&r.Header) {
+		r.Header.SetID(message.GrpcTimeout, message.View(resilience.AppendGRPC(x.Scratch(10), left)))
+	}
 }
 
 // headBy is the end of this try's wait for a response head.
@@ -346,30 +328,40 @@ func (c *Cluster) broken(r *message.Request, ep *Endpoint, err error, reused boo
 		return &failure{Error: givenUp(cause)}
 	}
 	if ref, ok := errors.AsType[*http1.Refusal](err); ok {
-		if ref.Status < 500 { // the client's own body is at fault
-			p := problem.Wrap(err, ref.Status, ref.Reason, ref.Detail())
-			p.Close = true
-			return &failure{Error: p}
+		if ref.Status < 500 {
+			return &failure{Error: c.clientFault(r, err)}
 		}
 		c.lost(r, ep, err)
 		return &failure{Error: problem.Wrap(err, ref.Status, ref.Reason, "service "+c.name+" sent an invalid response")}
 	}
 	var ce *http1.ConnError
 	if !errors.As(err, &ce) {
-		// Reading the client's body or writing to the client failed: nobody is
-		// left to answer, and the service is not to blame.
-		return &failure{Error: problem.Wrap(err, 499, "client_abort", "the request was not completed")}
+		return &failure{Error: c.clientFault(r, err)}
 	}
 	if ce.Timeout {
 		ep.timeouts.Add(1)
 		c.lost(r, ep, err)
-		return &failure{Error: c.late(r, err)}
+		return &failure{Error: c.late(r, err), retry: retryLost}
 	}
 	if reused && !ce.GotByte {
 		return c.stale(r, ce, idle)
 	}
 	c.lost(r, ep, err)
-	return &failure{Error: problem.Wrap(err, 502, "reset", "service "+c.name+" closed the connection without an answer")}
+	return &failure{Error: problem.Wrap(err, 502, "reset", "service "+c.name+" closed the connection without an answer"), retry: retryLost}
+}
+
+// clientFault is the problem of a request whose own body is at fault, or whose
+// client can be neither read nor written to: the service is not to blame.
+func (c *Cluster) clientFault(r *message.Request, err error) *problem.Error {
+	if cause := r.X.Err(); cause != nil {
+		return givenUp(cause)
+	}
+	if ref, ok := errors.AsType[*http1.Refusal](err); ok {
+		p := problem.Wrap(err, ref.Status, ref.Reason, ref.Detail())
+		p.Close = true
+		return p
+	}
+	return problem.Wrap(err, 499, "client_abort", "the request was not completed")
 }
 
 // late is the problem of a response head that did not come in time.

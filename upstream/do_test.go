@@ -320,7 +320,7 @@ func TestProblems(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := serve(t, tt.answer)
-			c := cluster(t, Config{URL: s.url(), TryTimeout: 100 * time.Millisecond}, Env{})
+			c := cluster(t, Config{URL: s.url(), TryTimeout: 100 * time.Millisecond, Retry: Retry{Attempts: 1}}, Env{})
 			_, err := c.Do(request("GET", "/"))
 			wantProblem(t, err, tt.status, tt.reason)
 			st := c.Stats().Endpoints[0]
@@ -482,7 +482,7 @@ func TestStaleSocketNeverTwice(t *testing.T) {
 	s := serve(t, func(w net.Conn, n int, h string, b []byte) bool {
 		return strings.HasPrefix(h, "GET /warm") && ok(w, n, h, b)
 	})
-	c := cluster(t, Config{URL: s.url()}, Env{})
+	c := cluster(t, Config{URL: s.url(), Retry: Retry{Attempts: 1}}, Env{})
 	do(t, c, request("GET", "/warm"))
 	r := request("GET", "/")
 	_, err := c.Do(r)
@@ -494,7 +494,7 @@ func TestStaleSocketNeverTwice(t *testing.T) {
 
 func TestFreshSocketIsNotRetried(t *testing.T) {
 	s := serve(t, func(net.Conn, int, string, []byte) bool { return false })
-	c := cluster(t, Config{URL: s.url()}, Env{})
+	c := cluster(t, Config{URL: s.url(), Retry: Retry{Attempts: 1}}, Env{})
 	_, err := c.Do(request("GET", "/"))
 	wantProblem(t, err, 502, "reset")
 	if n := s.conns.Load(); n != 1 {
@@ -510,7 +510,7 @@ func TestFirstByteEndsTheStaleRule(t *testing.T) {
 		_, _ = io.WriteString(w, "HTTP/1.1 2")
 		return false
 	})
-	c := cluster(t, Config{URL: s.url()}, Env{})
+	c := cluster(t, Config{URL: s.url(), Retry: Retry{Attempts: 1}}, Env{})
 	warm(t, c)
 	r := request("GET", "/")
 	_, err := c.Do(r)

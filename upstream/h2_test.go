@@ -454,7 +454,7 @@ func TestH2StreamsPerConnection(t *testing.T) {
 			})
 		}
 	})
-	c := cluster(t, Config{URL: "http://" + l.Addr().String(), HTTP: HTTP2C}, Env{})
+	c := cluster(t, Config{URL: "http://" + l.Addr().String(), HTTP: HTTP2C, Limit: Limit{Algorithm: off}}, Env{})
 	var calls sync.WaitGroup
 	for range 150 {
 		calls.Go(func() {

@@ -389,7 +389,7 @@ func (e *h2exchange) failed(err error, began time.Time) *failure {
 		e.ep.timeouts.Add(1)
 		e.ep.h2.suspect()
 		c.lost(r, e.ep, cause)
-		return &failure{Error: c.late(r, cause)}
+		return &failure{Error: c.late(r, cause), retry: retryLost}
 	}
 	if e.up != nil {
 		if fault := e.up.fault(); fault != nil { // the client's body ended badly
@@ -408,11 +408,15 @@ func (e *h2exchange) failed(err error, began time.Time) *failure {
 		e.ep.timeouts.Add(1)
 		f.Error = problem.Wrap(err, 504, "exchange_timeout", "service "+c.name+" did not answer in the time for this request")
 	case errors.As(err, &se):
+		if se.Code == http2.ErrCodeRefusedStream { // it was not begun (RFC 9113 §8.7)
+			f.retry = retryConnect
+		}
 		f.Error = problem.Wrap(err, 502, "h2_"+strings.ToLower(se.Code.String()), "service "+c.name+" reset the stream")
 	case errors.Is(err, errTooManyInterim):
 		f.Error = problem.Wrap(err, 502, "too_many_interim", "service "+c.name+" sent an invalid response")
 	default:
 		f.Error = problem.Wrap(err, 502, "reset", "service "+c.name+" closed the connection without an answer")
+		f.retry = retryLost
 		// The stale-connection rule, as far as the request can be sent again.
 		if e.reused && e.up == nil && r.Idempotent() {
 			f.retry = retryReplay
