@@ -196,7 +196,7 @@ func (e *exposition) health(stats []upstream.Stats) {
 		}
 		for kind, n := range s.Ejections {
 			if n > 0 {
-				ejections.add(float64(n), s.Name, upstream.EjectionKind(kind).String()) //nolint:gosec // there are few kinds
+				ejections.add(float64(n), s.Name, upstream.EjectionKind(kind).String())
 			}
 		}
 		ejected.add(float64(out), s.Name)

@@ -29,7 +29,8 @@ type instance struct {
 	mu     sync.Mutex
 	conns  map[net.Conn]bool
 	wait   sync.WaitGroup
-	change chan struct{} // closed at each change of mode
+	change chan struct{}     // closed at each change of mode
+	each   func(n int64) int // when not nil, gives the status of the n-th answer
 }
 
 // The ways to behave.
@@ -126,6 +127,9 @@ func (i *instance) answer(nc net.Conn) bool {
 		took *= 10
 	case resets:
 		return false
+	}
+	if i.each != nil && i.each(i.tries.Load()) != 200 {
+		status = "500 Internal Server Error"
 	}
 	time.Sleep(took)
 	_, err := io.WriteString(nc, "HTTP/1.1 "+status+"\r\nContent-Length: 2\r\n\r\nok")

@@ -21,6 +21,7 @@ const (
 	slowTimes   = 5   // how many times as long as its siblings it may take
 	slowMore    = 50 * time.Millisecond
 	stallFewest = 3 // requests that wait
+	stallAlone  = 6 // or so many, when the siblings have nothing to do
 	stallLeast  = time.Second
 	stallTimes  = 10 // of the p99
 
@@ -114,12 +115,15 @@ func (e *Endpoint) watching(now time.Time) *watched {
 }
 
 // lookForStalls finds endpoints where requests wait and none is answered while
-// the siblings answer: they give no errors for a whole time-out.
+// the siblings answer: they give no errors for a whole time-out. Siblings that
+// owe no answer count as well, once so many requests wait that the callers may
+// all be among them.
 func (c *Cluster) lookForStalls(s *set, now time.Time, changed bool) {
-	total, siblings := uint64(0), -1
+	total, siblings, owed := uint64(0), -1, int64(0)
 	for _, e := range s.all {
 		if e.State() == Up {
 			total += e.tally.answers.Load()
+			owed += e.tally.waiting.Load()
 			siblings++
 		}
 	}
@@ -135,7 +139,8 @@ func (c *Cluster) lookForStalls(s *set, now time.Time, changed bool) {
 			continue
 		}
 		given := total - w.others
-		if waiting < stallFewest || now.Sub(w.stuck) < after || siblings < 1 || given < uint64(siblings*stallFewest) {
+		enough := given >= uint64(siblings*stallFewest) || waiting >= stallAlone && owed <= waiting
+		if siblings < 1 || waiting < stallFewest || now.Sub(w.stuck) < after || !enough {
 			continue
 		}
 		detail := fmt.Sprintf("%d requests wait and none was answered for %v, its siblings gave %d answers meanwhile",

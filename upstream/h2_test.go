@@ -104,7 +104,7 @@ func gateway(c *Cluster) http.Handler {
 			case <-done:
 			}
 		}()
-		resp, err := c.Do(r)
+		resp, err := c.Do(r) //nolint:contextcheck // a message has its own cancel
 		if err != nil {
 			p := problem.Of(err)
 			w.WriteHeader(p.Status)

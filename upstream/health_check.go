@@ -284,7 +284,7 @@ func healthRequest(service string) []byte {
 		m = binary.AppendUvarint(m, uint64(len(service)))
 		m = append(m, service...)
 	}
-	out := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(m))) //nolint:gosec // names are short
+	out := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(m)))
 	return append(out, m...)
 }
 
@@ -317,7 +317,7 @@ func parseHealth(b []byte) (serving bool, err error) {
 			if k <= 0 || size > uint64(len(b)-k) {
 				return false, errHealth
 			}
-			n = k + int(size) //nolint:gosec // at most the length of b
+			n = k + int(size)
 		default:
 			return false, errHealth
 		}
