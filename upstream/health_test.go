@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/maru-msa/maru/message"
 )
 
 // named is a cluster of n endpoints that nobody answers at, not running.
@@ -133,7 +135,7 @@ func TestOneLinePerEjection(t *testing.T) {
 	for range 8 {
 		wait.Go(func() {
 			for range 1000 {
-				c.noteAnswer(c.Endpoints()[1], 503)
+				c.noteAnswer(c.Endpoints()[1], &message.Exchange{Began: time.Now()}, 503)
 			}
 		})
 	}
