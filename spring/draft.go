@@ -41,9 +41,9 @@ type service struct {
 	base     string // what settings of the inputs call it, in lower case
 	url      string // of the route
 	urls     []string
-	registry string // name there
-	server   string // URL of the registry
-	host     string // "service", "client" or a literal
+	registry string   // name there
+	servers  []string // URLs of registries; none for that of this process
+	host     string   // "service", "client" or a literal
 	keys     []entry
 	filters  []*step
 }
@@ -97,10 +97,14 @@ func (s *service) endpoints() []entry {
 	case len(s.urls) > 1:
 		return []entry{{"urls", texts(s.urls)}}
 	case s.registry != "":
-		if s.server == "" {
+		if len(s.servers) == 0 {
 			return []entry{{"registry", text(s.registry)}}
 		}
-		return []entry{{"registry", mapping(entry{"name", text(s.registry)}, entry{"url", text(s.server)})}}
+		v := mapping(entry{"name", text(s.registry)}, entry{"url", text(s.servers[0])})
+		if len(s.servers) > 1 {
+			v = v.with("urls", texts(s.servers[1:]))
+		}
+		return []entry{{"registry", v}}
 	}
 	return []entry{{"url", text(s.url)}}
 }

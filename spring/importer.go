@@ -15,6 +15,7 @@ type importer struct {
 	set      *settings
 	draft    *draft
 	findings []diag.Finding
+	reported map[string]bool // findings, by place and words
 }
 
 // lost tells of something that is missing in the output; look of something
@@ -43,7 +44,12 @@ func (im *importer) find(n *node, s diag.Severity, code, fix, words string) {
 
 // report adds a finding, once.
 func (im *importer) report(f diag.Finding) {
-	if !slices.ContainsFunc(im.findings, func(g diag.Finding) bool { return g.Position == f.Position && g.Text == f.Text }) {
+	key := f.Position.String() + f.Text
+	if im.reported == nil {
+		im.reported = make(map[string]bool)
+	}
+	if !im.reported[key] {
+		im.reported[key] = true
 		im.findings = append(im.findings, f)
 	}
 }

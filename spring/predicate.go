@@ -46,7 +46,14 @@ func (b *routeReader) pathPredicate(c *call) {
 		b.drop(c.n, "twice", "write one pattern that says both", "a second Path, which would have to hold as well")
 		return
 	}
+	base := ""
+	if t, ok := b.take(b.set.root.get("spring", "webflux", "base-path"), &b.plan.element); ok {
+		base = "/" + strings.Trim(t, "/")
+	}
 	for _, pattern := range c.all("patterns") {
+		if base != "" && base != "/" {
+			pattern = base + "/" + strings.TrimPrefix(pattern, "/")
+		}
 		list, fault := readPattern(pattern, slash)
 		if fault != "" {
 			b.drop(c.n, "pattern", "write the pattern in maru's words: docs/routes.md", "the pattern %q: %s", shorten(pattern), fault)

@@ -121,10 +121,27 @@ func (pr *prover) write() *writer {
 			}
 		}
 	}
-	w := &writer{known: pr.known}
-	w.file(pr.draft, pr.routes, merged(pr.set.notes))
+	notes := merged(pr.set.notes)
+	w := &writer{known: pr.known, named: make(map[*setting]bool)}
+	w.file(pr.draft, pr.routes, notes)
+	rest := note{why: "there is nothing that it would be for"}
+	found := make(map[diag.Position]bool, len(pr.findings))
+	for i := range pr.findings {
+		found[lineOf(pr.findings[i].Position)] = true
+	}
+	for _, s := range pr.set.all {
+		if !w.named[s] && !found[lineOf(s.at)] {
+			rest.from = append(rest.from, s)
+		}
+	}
+	if len(rest.from) > 0 {
+		w = &writer{known: pr.known, named: make(map[*setting]bool)}
+		w.file(pr.draft, pr.routes, append(notes, rest))
+	}
 	return w
 }
+
+func lineOf(at diag.Position) diag.Position { return diag.Position{File: at.File, Line: at.Line} }
 
 // judge checks the text and takes away what is refused; it tells whether
 // anything was.

@@ -117,7 +117,8 @@ func ribbonKeys() map[string]func(*ribbonReader, *node) {
 		"listofservers":                      (*ribbonReader).servers,
 		"nfloadbalancerruleclassname":        (*ribbonReader).rule,
 		"nfloadbalancerpingclassname":        (*ribbonReader).ping,
-		"nfloadbalancerpinginterval":         (*ribbonReader).ownNumber,
+		"nfloadbalancerpinginterval":         (*ribbonReader).pingTime,
+		"nfloadbalancermaxtotalpingtime":     (*ribbonReader).pingTime,
 		"niwsserverlistclassname":            (*ribbonReader).serverList,
 		"niwsserverlistfilterclassname":      (*ribbonReader).serverFilter,
 		"serverlistrefreshinterval":          (*ribbonReader).refresh,
@@ -152,6 +153,13 @@ func (r *ribbonReader) read() {
 		}
 	}
 	r.retries()
+}
+
+// pingTime is read by check.
+func (r *ribbonReader) pingTime(n *node) {
+	if class := r.get("NFLoadBalancerPingClassName"); class == nil || class.value == nil || className(class.value.text) != "PingUrl" {
+		r.note(n, "there is no check that it would be for")
+	}
 }
 
 // ownNumber is a setting that has nothing to become.
@@ -213,11 +221,24 @@ func (r *ribbonReader) ping(n *node) {
 	}
 	switch className(class) {
 	case "NoOpPing", "DummyPing", "PingConstant", "NIWSDiscoveryPing":
+		r.s.says = joinWords(r.s.says, className(class)+": no check; what is registered as down is not called")
 	case "PingUrl":
-		r.lost(n, "ping", "nothing, if failing calls are sign enough: endpoints that fail are left out for a time", "maru does not call endpoints to see whether they live yet")
+		r.check()
 	default:
 		r.lost(n, "ping", "let the service register, or let failing calls tell", "%s is no ping of Ribbon's own", shorten(class))
 	}
+}
+
+// check calls endpoints as PingUrl does, each at its own time.
+func (r *ribbonReader) check() {
+	v := mapping(entry{"http", text("/")})
+	if n, ok := r.number(r.get("NFLoadBalancerPingInterval"), &r.s.element, 1, 3600); ok {
+		v = v.with("interval", span(time.Duration(n)*time.Second))
+	}
+	if n, ok := r.number(r.get("NFLoadBalancerMaxTotalPingTime"), &r.s.element, 1, 60); ok {
+		v = v.with("timeout", span(time.Duration(n)*time.Second))
+	}
+	r.s.key("check", v)
 }
 
 func (r *ribbonReader) serverList(n *node) {

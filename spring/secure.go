@@ -28,6 +28,9 @@ func (b *routeReader) secureHeaders(c *call) {
 	c.get("none")
 	e := &element{from: c.from}
 	off := make(map[string]bool)
+	for _, name := range splitAll(c.all("disable")) {
+		off[canonical(name)] = true
+	}
 	v := mapping()
 	for _, root := range b.gatewayRoots() {
 		n := root.get("filter", "secure-headers")
@@ -44,11 +47,18 @@ func (b *routeReader) secureHeaders(c *call) {
 				text = t
 			}
 		}
+		if t, ok := c.lookup(f.key); ok {
+			text = t
+		}
 		// X-Xss-Protection is "xss-protection-header" in one list, "x-xss-protection" in the other.
 		if off[canonical(f.key)] || off[canonical(f.name)] {
 			continue
 		}
 		v = v.with(f.name, value{text: quoted(strings.ReplaceAll(text, "{", "{{"))})
+	}
+	if t, ok := c.lookup("permissions-policy"); ok { // only where it is asked for
+		c.get("enable")
+		v = v.with("Permissions-Policy", value{text: quoted(strings.ReplaceAll(t, "{", "{{"))})
 	}
 	if len(v.keys) == 0 {
 		return

@@ -28,7 +28,8 @@ type node struct {
 	index  bool // a place in a list
 	value  *setting
 	kids   []*node
-	doc    int // the document that gave its list entries
+	byName map[string]*node // kids by their canonical names
+	doc    int              // the document that gave its list entries
 }
 
 // settings are those of all files.
@@ -223,6 +224,8 @@ func written(path []segment) string {
 // an earlier one, as a whole.
 func (s *settings) put(f flat) {
 	if len(f.path) == 0 {
+		f.set.told = true
+		s.report(diag.Finding{Position: f.set.at, Code: "shape", Text: "the file is no mapping of keys to values", Fix: "give an application.yml or a .properties file"})
 		return
 	}
 	n := s.root
@@ -249,6 +252,7 @@ func (s *settings) override(n *node, by *setting) {
 			continue
 		}
 		k.each(func(old *setting) { s.overridden(old, by) })
+		delete(n.byName, canonical(k.name))
 	}
 	n.kids = rest
 }
@@ -260,13 +264,14 @@ func (s *settings) overridden(old, by *setting) {
 
 func (n *node) child(seg segment, at spot, path string) *node {
 	want := canonical(seg.text)
-	for _, k := range n.kids {
-		if canonical(k.name) == want {
-			return k
-		}
+	if k := n.byName[want]; k != nil {
+		return k
 	}
 	k := &node{name: seg.text, path: path, at: at.Position, length: at.length, index: seg.index}
-	n.kids = append(n.kids, k)
+	if n.byName == nil {
+		n.byName = make(map[string]*node)
+	}
+	n.kids, n.byName[want] = append(n.kids, k), k
 	return k
 }
 
@@ -276,14 +281,7 @@ func (n *node) get(names ...string) *node {
 		if n == nil {
 			return nil
 		}
-		var next *node
-		want := canonical(name)
-		for _, k := range n.kids {
-			if canonical(k.name) == want {
-				next = k
-			}
-		}
-		n = next
+		n = n.byName[canonical(name)]
 	}
 	return n
 }

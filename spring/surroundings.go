@@ -215,6 +215,7 @@ func (im *importer) surroundings() {
 	im.note(root.get("server", "forward-headers-strategy"), "whose X-Forwarded-* count is said by listen.public.trusted-proxies")
 	im.note(root.get("spring", "application", "name"), "maru has no name of its own")
 	im.note(root.get("spring", "main", "web-application-type"), "Spring's own")
+	im.note(root.get("spring", "webflux", "base-path"), "it stands before the patterns of the routes")
 	im.note(root.get("spring", "profiles", "active"), "the active profiles")
 	im.eureka()
 }
@@ -238,17 +239,11 @@ func (im *importer) eureka() {
 	case len(services) == 0:
 		im.note(client, "no service of this file is looked up")
 	case len(list) > 0:
-		server := strings.TrimSuffix(list[0], "/")
-		if u, err := url.Parse(server); err == nil && u.User != nil {
-			im.lost(zones[0], "registry", "let maru's registry take the place of the server", "the registry wants a user, which maru does not send")
-			u.User = nil
-			server = u.String()
-		}
-		if len(list) > 1 {
-			im.look(zones[len(zones)-1], "registry", "nothing: the last good endpoints are kept while it is down", "of %d registries only the first is asked", len(list))
+		for i := range list {
+			list[i] = im.registryURL(zones[0], list[i])
 		}
 		for _, s := range services {
-			s.server = server
+			s.servers = list
 			s.from = append(s.from, e.from...)
 		}
 		if d, ok := im.number(client.get("registry-fetch-interval-seconds"), e, 1, 3600); ok {
@@ -263,6 +258,18 @@ func (im *importer) eureka() {
 	im.note(client.get("fetch-registry"), "only names that routes lead to are asked for")
 	im.note(client.get("enabled"), "see service-url")
 	im.note(im.set.root.get("eureka", "instance"), "maru does not register itself")
+}
+
+// registryURL is the URL of a server without its user.
+func (im *importer) registryURL(n *node, server string) string {
+	server = strings.TrimSuffix(server, "/")
+	u, err := url.Parse(server)
+	if err != nil || u.User == nil {
+		return server
+	}
+	im.lost(n, "registry", "let maru's registry take the place of the server", "the registry wants a user, which maru does not send")
+	u.User = nil
+	return u.String()
 }
 
 // origin is a node that a service came from.

@@ -24,6 +24,15 @@ type writer struct {
 	b      strings.Builder
 	owners []*element // by line, from 0
 	known  map[string]map[int]bool
+	named  map[*setting]bool // in comments
+}
+
+// places names settings in a comment.
+func (w *writer) places(list []*setting) string {
+	for _, s := range list {
+		w.named[s] = true
+	}
+	return places(list, w.known)
 }
 
 // line writes one line for an element; nil is the frame around all. What is
@@ -47,7 +56,7 @@ func (w *writer) remark(e *element, indent int) {
 		parts = append(parts, comment(e.says))
 	}
 	if len(e.from) > 0 {
-		parts = append(parts, places(e.from, w.known))
+		parts = append(parts, w.places(e.from))
 	}
 	if e.off != "" {
 		parts = append(parts, "not written: "+comment(e.off))
@@ -166,7 +175,7 @@ func (w *writer) step(s *step, indent int, owner *element) {
 		parts = append(parts, comment(s.says))
 	}
 	if len(s.from) > 0 {
-		parts = append(parts, places(s.from, w.known))
+		parts = append(parts, w.places(s.from))
 	}
 	if s.off != "" {
 		parts = append(parts, "not written: "+comment(s.off))
@@ -267,7 +276,7 @@ func (w *writer) notes(list []note) {
 	w.line(nil, 0, "")
 	w.line(nil, 0, "# Read, and not written:")
 	for _, n := range list {
-		w.line(nil, 0, "# "+comment(n.why)+"; "+places(n.from, w.known))
+		w.line(nil, 0, "# "+comment(n.why)+"; "+w.places(n.from))
 	}
 }
 
