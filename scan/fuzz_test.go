@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
+	"regexp"
 	"testing"
 	"unicode/utf8"
 
@@ -179,6 +181,34 @@ func FuzzText(f *testing.F) {
 		var syntax *scan.Error
 		if err := scan.Scan(mask, []byte(text), scan.NewTape()); err != nil && !errors.As(err, &syntax) {
 			t.Fatal(err)
+		}
+	})
+}
+
+// FuzzProgram judges texts by random schemas, and compares with the reference.
+func FuzzProgram(f *testing.F) {
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		f.Add([]byte(randomInstance(r, 3)), seed)
+	}
+	f.Add([]byte(`{"a":1e99999999,"b":-0.0e-0}`), uint64(7))
+	large := regexp.MustCompile(`[eE][-+]?[0-9]{4}`)
+	f.Fuzz(func(t *testing.T, text []byte, seed uint64) {
+		var known []*scan.Schema
+		s := randomSchema(rand.New(rand.NewPCG(seed, 2)), 2, &known)
+		p, err := scan.Compile(s, nil, scan.RequestRules())
+		if err != nil {
+			return
+		}
+		tape, report := scan.NewTape(), scan.NewReport()
+		defer tape.Release()
+		defer report.Release()
+		if p.Scan(text, tape, report) != nil || large.Match(text) {
+			return
+		}
+		budget := 2_000
+		if want := holds(s, decode(string(text)), &budget); budget > 0 && want != report.Valid() {
+			t.Fatalf("%s: %q, want valid: %v\n%s", text, lines(report), want, describe(s, 0))
 		}
 	})
 }

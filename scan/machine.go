@@ -47,9 +47,10 @@ const (
 // machine runs the grammar over bytes that come at once or in chunks. All
 // working memory is kept between two texts.
 type machine struct {
-	mask *Mask
-	tape []Entry
-	body []byte // the whole text; nil when it comes in chunks
+	mask  *Mask
+	loose Mask // stands in for none
+	tape  []Entry
+	body  []byte // the whole text; nil when it comes in chunks
 
 	stack []frame // stack[0] stands for the text itself
 	depth int

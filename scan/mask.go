@@ -8,7 +8,7 @@ import (
 // Rules are the limits of a scan beyond the grammar. The zero value of a number
 // means its default.
 type Rules struct {
-	// Depth is the most nesting of arrays and objects; 512.
+	// Depth is the most nesting of arrays and objects; 512, and never above 65,536.
 	Depth int
 	// Members is the most members of one object; 10,000.
 	Members int
@@ -39,6 +39,7 @@ func (r Rules) withDefaults() Rules {
 	if r.Number <= 0 {
 		r.Number = 512
 	}
+	r.Depth, r.Members = min(r.Depth, 1<<16), min(r.Members, MaxBody)
 	return r
 }
 

@@ -47,8 +47,12 @@ type Tape struct {
 
 var tapes = sync.Pool{New: func() any { return new(Tape) }} //nolint:gochecknoglobals // a pool is shared by its nature
 
-// keptMemory is the most memory in entries or bytes that a Tape takes back to the pool.
-const keptMemory = 1 << 16
+// What a Tape takes back to the pool at most, in entries, names, bytes and slots.
+const (
+	keptMemory = 1 << 16
+	keptSets   = 8
+	keptSlots  = 1 << 12
+)
 
 // NewTape takes an empty Tape from the pool.
 func NewTape() *Tape { return tapes.Get().(*Tape) } //nolint:errcheck // the pool makes nothing else
@@ -56,26 +60,46 @@ func NewTape() *Tape { return tapes.Get().(*Tape) } //nolint:errcheck // the poo
 // Release gives the Tape back to the pool. Neither it nor its Entries may be
 // used after that; spans are the body's and live on with it.
 func (t *Tape) Release() {
-	if t.m.large() {
-		return
-	}
-	t.m.body, t.m.mask, t.m.next = nil, nil, nil
+	t.m.lighten()
 	tapes.Put(t)
 }
 
-// large tells whether the working memory has grown too large to be kept.
-func (m *machine) large() bool {
-	return cap(m.tape) > keptMemory || cap(m.names) > keptMemory || cap(m.arena) > keptMemory || len(m.pool) > 16
+// lighten lets go of the text and of memory that one large text has claimed.
+func (m *machine) lighten() {
+	m.body, m.mask, m.next, m.report = nil, nil, nil, nil
+	m.tape = kept(m.tape)
+	m.names = kept(m.names)
+	m.arena = kept(m.arena)
+	m.bits = kept(m.bits)
+	m.scratch = kept(m.scratch)
+	m.carried = kept(m.carried)
+	if len(m.pool) > keptSets {
+		m.pool = m.pool[:keptSets:keptSets]
+	}
+	for i := range m.pool {
+		if len(m.pool[i].slots) > keptSlots {
+			m.pool[i] = nameSet{}
+		}
+	}
+}
+
+// kept is s emptied, or nothing when it is too large to be kept.
+func kept[T any](s []T) []T {
+	if cap(s) > keptMemory {
+		return nil
+	}
+	return s[:0]
 }
 
 // Scan reads body, which must be one JSON value by RFC 8259 and the mask's
 // Rules, and leaves the entries of the wanted nodes in t. A fault is an *Error;
 // t then holds nothing.
 func Scan(mask *Mask, body []byte, t *Tape) error {
-	if mask == nil {
-		mask = &Mask{rules: Rules{}.withDefaults()}
-	}
 	m := &t.m
+	if mask == nil {
+		m.loose.rules = Rules{}.withDefaults()
+		mask = &m.loose
+	}
 	m.begin(mask)
 	m.chunks, m.body = false, body
 	if len(body) > MaxBody {
