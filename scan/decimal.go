@@ -108,6 +108,39 @@ func (d *decimal) digit(i int) byte {
 // integer tells whether there is no fractional part.
 func (d *decimal) integer() bool { return d.scale >= d.len() }
 
+// maxSmall is the longest literal of a whole number that surely fits an int64.
+const maxSmall = 18
+
+// parseSmall reads a literal of at most maxSmall bytes without fraction and exponent.
+func parseSmall(s []byte) int64 {
+	negative := s[0] == '-'
+	if negative {
+		s = s[1:]
+	}
+	var v int64
+	for _, c := range s {
+		v = v*10 + int64(c-'0')
+	}
+	if negative {
+		return -v
+	}
+	return v
+}
+
+// small is the value of a whole number of at most maxSmall digits.
+func (d *decimal) small() (v int64, fits bool) {
+	if !d.integer() || d.scale > maxSmall {
+		return 0, false
+	}
+	for i := range d.scale {
+		v = v*10 + int64(d.digit(i))
+	}
+	if d.negative {
+		v = -v
+	}
+	return v, true
+}
+
 // compare is negative, 0 or positive as d is less than, equal to or more than e.
 func (d *decimal) compare(e *decimal) int {
 	sign := 1
@@ -174,9 +207,15 @@ func (by divisor) divides(d *decimal) bool {
 	}
 	var rest uint64
 	for i := range d.len() {
-		rest = mulMod(rest, 10, by.digits)
-		rest = (rest + uint64(d.digit(i))) % by.digits
+		if i >= maxSmall { // else it still fits
+			rest %= by.digits
+			rest = mulMod(rest, 10, by.digits)
+		} else {
+			rest *= 10
+		}
+		rest += uint64(d.digit(i))
 	}
+	rest %= by.digits
 	for power := uint64(10) % by.digits; shift > 0; shift >>= 1 {
 		if shift&1 == 1 {
 			rest = mulMod(rest, power, by.digits)

@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -190,16 +191,16 @@ func (m *machine) element(f *frame) *node {
 	return f.node.elems
 }
 
-// watched notes the name text of a member of f, whose string begins at start,
-// and gives what is wanted of its value.
-func (m *machine) watched(f *frame, text []byte, start int) *node {
+// watched notes the name text (with its sketch h) of a member of f, whose
+// string begins at start, and gives what is wanted of its value.
+func (m *machine) watched(f *frame, text []byte, h uint32, start int) *node {
 	n, w := f.node, &m.watches[m.depth]
 	w.name = m.names[len(m.names)-1]
 	k := n.checks
 	for _, u := range k.names {
 		m.judgeText(u, text, m.depth, m.base+int64(start))
 	}
-	if i := n.find(text); i >= 0 {
+	if i := n.find(text, h); i >= 0 {
 		if i < 64 {
 			w.bits |= 1 << i
 		} else {
@@ -274,7 +275,7 @@ func (m *machine) judgeValue(u *unit, k Kind, raw []byte, flags Flags, at int64)
 	}
 	switch k {
 	case Number:
-		m.judgeNumber(u, raw, at)
+		m.judgeNumber(u, raw, flags, at)
 	case String:
 		m.judgeText(u, m.plainText(raw, flags), m.depth, at)
 	default:
@@ -295,7 +296,7 @@ func (m *machine) plainText(raw []byte, flags Flags) []byte {
 }
 
 // judgeNumber judges a number by its digits.
-func (m *machine) judgeNumber(u *unit, raw []byte, at int64) {
+func (m *machine) judgeNumber(u *unit, raw []byte, flags Flags, at int64) {
 	for i := range u.schema.Formats {
 		if f := &u.schema.Formats[i]; f.Number != nil && !f.Number(raw) {
 			m.refuse(m.depth, at, u, "format", "must be "+f.Want)
@@ -304,24 +305,36 @@ func (m *machine) judgeNumber(u *unit, raw []byte, at int64) {
 	if !u.numeric {
 		return
 	}
+	if u.small && flags&Integer != 0 && len(raw) <= maxSmall {
+		v := parseSmall(raw)
+		for i := range u.bounds {
+			if b := &u.bounds[i]; !b.holds(cmp.Compare(v, b.small)) {
+				m.refuse(m.depth, at, u, b.keyword, b.want)
+			}
+		}
+		return
+	}
 	d := parseDecimal(raw)
 	if d.outOfRange {
 		m.refuse(m.depth, at, u, "exponent", fmt.Sprintf("must have an exponent of at most %d", maxExponent))
 		return
 	}
 	for i := range u.bounds {
-		b := &u.bounds[i]
-		order := d.compare(&b.value)
-		if b.below {
-			order = -order
-		}
-		if order < 0 || order == 0 && !b.equal {
+		if b := &u.bounds[i]; !b.holds(d.compare(&b.value)) {
 			m.refuse(m.depth, at, u, b.keyword, b.want)
 		}
 	}
 	if u.multiple && !u.divisor.divides(&d) {
 		m.refuse(m.depth, at, u, "multipleOf", "must be a multiple of "+u.schema.MultipleOf)
 	}
+}
+
+// holds tells whether a number may stand in that order to the bound.
+func (b *bound) holds(order int) bool {
+	if b.below {
+		order = -order
+	}
+	return order > 0 || order == 0 && b.equal
 }
 
 // judgeText judges the text of a string, or of a name.
@@ -392,7 +405,7 @@ func (m *machine) distinct(f *frame, k Kind, raw []byte, flags Flags) {
 		m.scratch = append(unescape(append(m.scratch[:0], '"'), raw[1:len(raw)-1]), '"')
 		form = m.scratch
 	}
-	if !m.seen(f, form, 0, true) {
+	if !m.seen(f, form, sketch(form), 0, true) {
 		return
 	}
 	w.blessed = true

@@ -378,16 +378,17 @@ func (m *machine) named(f *frame, raw []byte, off int, flags Flags) (n *node, c 
 		m.arena = m.arena[:mark] // seen copies it to the very same place
 		keep = true
 	}
-	if f.track && m.seen(f, text, uint32(off), keep) {
+	h := sketch(text)
+	if f.track && m.seen(f, text, h, uint32(off), keep) {
 		return nil, duplicateMember
 	}
 	if f.node == nil {
 		return nil, ok
 	}
 	if f.node.checks != nil {
-		n = m.watched(f, text, off-1)
+		n = m.watched(f, text, h, off-1)
 	} else {
-		n = f.node.child(text)
+		n = f.node.child(text, h)
 	}
 	if n != nil && n.named {
 		m.tape = append(m.tape, Entry{Off: uint32(off - 1), Len: uint32(len(raw) + 2), Next: uint32(len(m.tape) + 1), Field: n.field, Kind: Name, Flags: flags})

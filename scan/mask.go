@@ -56,60 +56,81 @@ const MaxFields = 1 << 16
 // node is a compiled node of a mask: what is wanted of a value that lies there.
 type node struct {
 	field  Field
-	emit   bool           // it has entries
-	named  bool           // its entry follows one of its name
-	names  []string       // wanted members
-	kids   []*node        // their nodes, by the index of names
-	index  map[string]int // the same, where there are many
-	rest   *node          // every other member; nil: not wanted
-	checks *checks        // of a Program; nil: none
-	elems  *node          // the elements of an array; nil: not wanted one by one
+	emit   bool     // it has entries
+	named  bool     // its entry follows one of its name
+	names  []string // wanted members
+	kids   []*node  // their nodes, by the index of names
+	table  []uint16 // where a name is: its index + 1 at the place of its sketch, or after it
+	rest   *node    // every other member; nil: not wanted
+	checks *checks  // of a Program; nil: none
+	elems  *node    // the elements of an array; nil: not wanted one by one
 }
 
 // enters tells whether the machine looks into objects here.
 func (n *node) enters() bool { return len(n.names) > 0 || n.rest != nil }
 
-// child is the node of the member, or nil.
-func (n *node) child(name []byte) *node {
-	if i := n.find(name); i >= 0 {
+// child is the node of the member, or nil. h is the name's sketch.
+func (n *node) child(name []byte, h uint32) *node {
+	if i := n.find(name, h); i >= 0 {
 		return n.kids[i]
 	}
 	return n.rest
 }
 
-// find is the index of the member's name, or -1.
-func (n *node) find(name []byte) int {
-	if n.index != nil {
-		if i, found := n.index[string(name)]; found {
-			return i
-		}
+// find is the index of the member's name, or -1. h is its sketch.
+func (n *node) find(name []byte, h uint32) int {
+	last := uint32(len(n.table) - 1)
+	if len(n.table) == 0 {
 		return -1
 	}
-	for i, want := range n.names {
-		if want == string(name) {
+	for at := h & last; ; at = (at + 1) & last {
+		i := int(n.table[at]) - 1
+		if i < 0 || n.names[i] == string(name) {
 			return i
 		}
 	}
-	return -1
 }
 
-// manyNames is from where on a map finds a member faster than a look at each.
-const manyNames = 8
+// lookup is find for those who compile.
+func (n *node) lookup(name string) int {
+	return n.find([]byte(name), sketch([]byte(name)))
+}
 
-// want adds a member.
+// want adds a member. The table is at most a quarter full, so that most names
+// that nobody wants meet an empty place at once.
 func (n *node) want(name string, kid *node) {
 	n.names = append(n.names, name)
 	n.kids = append(n.kids, kid)
-	if len(n.names) <= manyNames {
+	if 4*len(n.names) <= len(n.table) {
+		n.place(len(n.names) - 1)
 		return
 	}
-	if n.index == nil {
-		n.index = make(map[string]int, 2*manyNames)
-		for i, have := range n.names {
-			n.index[have] = i
-		}
+	n.table = make([]uint16, max(16, 2*len(n.table)))
+	for i := range n.names {
+		n.place(i)
 	}
-	n.index[name] = len(n.names) - 1
+}
+
+// place puts the name of that index into the table.
+func (n *node) place(i int) {
+	last := uint32(len(n.table) - 1)
+	at := sketch([]byte(n.names[i])) & last
+	for n.table[at] != 0 {
+		at = (at + 1) & last
+	}
+	n.table[at] = uint16(i + 1)
+}
+
+// sketch is a cheap hash of a name, from its length and three of its bytes:
+// names that collide cost time, and those of a mask are not a stranger's.
+func sketch(text []byte) uint32 {
+	n := len(text)
+	if n == 0 {
+		return 0
+	}
+	h := uint32(text[0]) + uint32(text[n-1])<<8 + uint32(text[n>>1])<<16 + uint32(n)<<24
+	h *= 0x9E3779B1
+	return h ^ h>>15
 }
 
 // Mask says which nodes of a value are wanted. It is immutable: any number of
@@ -158,7 +179,7 @@ func (b *Builder) add() *node {
 // node's number: the same one when it was wanted already.
 func (b *Builder) Member(parent Field, name string) Field {
 	p := b.at(parent)
-	if i := p.find([]byte(name)); i >= 0 {
+	if i := p.lookup(name); i >= 0 {
 		return p.kids[i].field
 	}
 	n := b.add()

@@ -33,21 +33,11 @@ type nameSlot struct {
 // smallSet is the number of slots that a set begins with.
 const smallSet = 32
 
-// bloomBit is the bit of a name in frame.bloom.
-func bloomBit(text []byte) uint64 {
-	n := len(text)
-	if n == 0 {
-		return 1
-	}
-	h := uint32(text[0]) + uint32(text[n-1])*7 + uint32(text[n>>1])*31 + uint32(n)*13
-	return 1 << (h * 0x9E3779B1 >> 26)
-}
-
 // seen notes the name in the open object f and tells whether it was there. text
 // is the name unescaped, at off in the body, or nowhere that lasts when keep is
-// set: then it is copied.
-func (m *machine) seen(f *frame, text []byte, off uint32, keep bool) bool {
-	bit := bloomBit(text)
+// set: then it is copied. h is its sketch.
+func (m *machine) seen(f *frame, text []byte, h, off uint32, keep bool) bool {
+	bit := uint64(1) << (h >> 26)
 	if f.bloom&bit != 0 && m.among(f, text) {
 		return true
 	}

@@ -243,7 +243,7 @@ func (c *compiler) fill(n *node, p parts, want *node) {
 		k.objects = k.objects || want.enters()
 	}
 	for _, name := range names {
-		if n.find([]byte(name)) < 0 {
+		if n.lookup(name) < 0 {
 			n.want(name, nil)
 		}
 	}
@@ -260,7 +260,7 @@ func wanted(want *node, name string) *node {
 	if want == nil {
 		return nil
 	}
-	return want.child([]byte(name))
+	return want.child([]byte(name), sketch([]byte(name)))
 }
 
 // member is what holds for the member of that name.
@@ -385,11 +385,11 @@ func (c *compiler) demands(n *node, p parts) {
 		s := part.schema
 		u := c.units[s]
 		for _, name := range s.Required {
-			k.required = append(k.required, demand{u, name, n.find([]byte(name)), -1})
+			k.required = append(k.required, demand{u, name, n.lookup(name), -1})
 		}
 		for _, when := range slices.Sorted(maps.Keys(s.Dependent)) {
 			for _, name := range s.Dependent[when] {
-				k.required = append(k.required, demand{u, name, n.find([]byte(name)), n.find([]byte(when))})
+				k.required = append(k.required, demand{u, name, n.lookup(name), n.lookup(when)})
 			}
 		}
 		if s.Names == nil {

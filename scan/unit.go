@@ -66,6 +66,7 @@ type unit struct {
 
 	numeric  bool // it has a keyword of numbers
 	bounds   []bound
+	small    bool // all of its bounds are small, and there is no divisor
 	divisor  divisor
 	multiple bool
 }
@@ -81,8 +82,9 @@ type scalar struct {
 type bound struct {
 	keyword, want string
 	value         decimal
-	below         bool // the value has to be below it
-	equal         bool // or equal
+	small         int64 // the same, where it is small
+	below         bool  // the value has to be below it
+	equal         bool  // or equal
 }
 
 // typesOf are the types that values of the kind may have.
@@ -216,8 +218,10 @@ func (c *compiler) numbers(u *unit) {
 		if valid && value.kind != Number {
 			c.fail(s, b.keyword, fmt.Errorf("%s is no number", strconv.Quote(b.text)))
 		}
+		small, fits := value.number.small()
+		u.small = fits && (u.small || len(u.bounds) == 0)
 		u.numeric = true
-		u.bounds = append(u.bounds, bound{b.keyword, b.words + b.text, value.number, b.below, b.equal})
+		u.bounds = append(u.bounds, bound{b.keyword, b.words + b.text, value.number, small, b.below, b.equal})
 	}
 	if s.MultipleOf == "" {
 		return
@@ -232,5 +236,5 @@ func (c *compiler) numbers(u *unit) {
 		c.fail(s, "multipleOf", fmt.Errorf("%w: %w", err, ErrUndecided))
 		return
 	}
-	u.numeric, u.multiple, u.divisor = true, true, by
+	u.numeric, u.small, u.multiple, u.divisor = true, false, true, by
 }
