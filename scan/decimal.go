@@ -215,7 +215,9 @@ func (by divisor) divides(d *decimal) bool {
 		}
 		rest += uint64(d.digit(i))
 	}
-	rest %= by.digits
+	if rest %= by.digits; rest == 0 {
+		return true
+	}
 	for power := uint64(10) % by.digits; shift > 0; shift >>= 1 {
 		if shift&1 == 1 {
 			rest = mulMod(rest, power, by.digits)

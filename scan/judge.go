@@ -36,7 +36,7 @@ func (s *Scanner) ResetProgram(p *Program, r *Report) error {
 
 // watch is what checks need to know of an open array or object.
 type watch struct {
-	name    name   // of the member at hand
+	name    int    // of the member at hand, in machine.names
 	start   int64  // where it begins
 	bits    uint64 // of the names seen, the first 64
 	more    int    // the others': where they begin in machine.bits
@@ -130,6 +130,9 @@ func (m *machine) leave(f *frame, end int) {
 		m.demand(k, w)
 	}
 	m.bits = m.bits[:w.more]
+	if f.kind == Array && k.unique {
+		m.unique--
+	}
 	for _, u := range k.units {
 		r, keyword, things := &u.schema.Members, "Properties", " members"
 		if f.kind == Array {
@@ -195,7 +198,7 @@ func (m *machine) element(f *frame) *node {
 // string begins at start, and gives what is wanted of its value.
 func (m *machine) watched(f *frame, text []byte, h uint32, start int) *node {
 	n, w := f.node, &m.watches[m.depth]
-	w.name = m.names[len(m.names)-1]
+	w.name = len(m.names) - 1
 	k := n.checks
 	for _, u := range k.names {
 		m.judgeText(u, text, m.depth, m.base+int64(start))
@@ -237,8 +240,8 @@ func (m *machine) judge(n *node, k Kind, raw []byte, flags Flags, at int64) *nod
 			m.judgeValue(u, k, raw, flags, at)
 		}
 	}
-	if f := &m.stack[m.depth]; f.kind == Array && f.node != nil && f.node.checks != nil && f.node.checks.unique {
-		m.distinct(f, k, raw, flags)
+	if m.unique > 0 {
+		m.distinct(&m.stack[m.depth], k, raw, flags)
 	}
 	return n
 }
@@ -388,11 +391,11 @@ func (m *machine) equal(s *scalar, k Kind, raw []byte, flags Flags) bool {
 	}
 }
 
-// distinct compares a scalar with those before it in its array: as names of the
-// frame, in a form that is the same for what is equal.
+// distinct compares a scalar with those before it, if it stands in an array that
+// wants that: as names of the frame, in a form that is the same for what is equal.
 func (m *machine) distinct(f *frame, k Kind, raw []byte, flags Flags) {
 	w := &m.watches[m.depth]
-	if w.blessed {
+	if f.kind != Array || f.node == nil || f.node.checks == nil || !f.node.checks.unique || w.blessed {
 		return
 	}
 	form := raw

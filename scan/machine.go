@@ -68,6 +68,7 @@ type machine struct {
 	watches []watch // beside stack
 	bits    []uint64
 	scratch []byte
+	unique  int // open arrays whose elements are compared
 
 	base  int64 // bytes before this chunk
 	lines int   // line feeds before this chunk
@@ -93,7 +94,7 @@ func (m *machine) begin(mask *Mask) {
 	m.stack[0] = frame{entry: -1, set: -1}
 	m.depth, m.state, m.next, m.bom = 0, atStart, mask.root, false
 	m.names, m.arena, m.sets = m.names[:0], m.arena[:0], 0
-	m.bits, m.scratch = m.bits[:0], m.scratch[:0]
+	m.bits, m.scratch, m.unique = m.bits[:0], m.scratch[:0], 0
 	if m.report != nil && len(m.watches) < len(m.stack) {
 		m.watches = make([]watch, len(m.stack))
 	}
@@ -399,7 +400,7 @@ func (m *machine) named(f *frame, raw []byte, off int, flags Flags) (n *node, c 
 // scalar judges the value from start to end of b, where there are checks, and
 // gives it its entry.
 func (m *machine) scalar(n *node, k Kind, b []byte, start, end int, flags Flags) {
-	if n.checks != nil {
+	if n.checks != nil && (m.unique > 0 || !n.checks.quickly(k, flags)) {
 		if n = m.judge(n, k, b[start:end], flags, m.base+int64(start)); n == nil {
 			return
 		}
@@ -428,6 +429,9 @@ func (m *machine) open(f *frame, n *node, b []byte, start int) {
 		looks = looks || k.foreign || f.kind == Array && k.arrays || f.kind == Object && k.objects
 	}
 	if looks {
+		if f.kind == Array && n.checks != nil && n.checks.unique {
+			m.unique++
+		}
 		f.node, f.track = n, f.kind == Object
 	}
 	if n.emit {

@@ -88,7 +88,7 @@ func (m *machine) pointer(depth int) (pointer, folded string) {
 			star = append(star, '*')
 			continue
 		}
-		for _, c := range m.text(m.watches[d].name) {
+		for _, c := range m.text(m.names[m.watches[d].name]) {
 			switch c {
 			case '~':
 				exact, star = append(exact, "~0"...), append(star, "~0"...)

@@ -70,16 +70,23 @@ func text(b []byte, i int) (end int, flags Flags, c code) {
 // plain tells a byte of ASCII that stands for itself in a string.
 func plain(c byte) bool { return c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' }
 
-// beyond reads the UTF-8 sequences from i up to the next byte of ASCII, or
-// refuses a control character there.
+// beyond reads the UTF-8 sequences from i, with single bytes of plain ASCII
+// between them, or refuses a control character at i.
 func beyond(b []byte, i int) (int, code) {
 	if b[i] < ' ' {
 		return i, controlCharacter
 	}
-	for i < len(b) && b[i] >= utf8.RuneSelf {
-		if i+4 <= len(b) { // three bytes, as all of Hangul and Han; not E0 and ED, which have rules for the second byte
+	for i < len(b) {
+		if b[i] < utf8.RuneSelf {
+			if i+1 < len(b) && b[i+1] >= utf8.RuneSelf && plain(b[i]) { // the space between two words
+				i++
+				continue
+			}
+			return i, ok
+		}
+		if i+4 <= len(b) { // three bytes, as all of Hangul and Han
 			x := binary.LittleEndian.Uint32(b[i:])
-			if x&0xC0C0F0 == 0x8080E0 && b[i] != 0xE0 && b[i] != 0xED {
+			if x&0xC0C0F0 == 0x8080E0 && threeBytes>>(x<<1&0x1E|x>>13&1)&1 != 0 {
 				i += 3
 				continue
 			}
@@ -91,6 +98,10 @@ func beyond(b []byte, i int) (int, code) {
 	}
 	return i, ok
 }
+
+// threeBytes has a bit for the low four bits of the first byte of three with the
+// third-highest of the second: all but E0 80–9F (overlong) and ED A0–BF (surrogates).
+const threeBytes = ^uint32(1<<0 | 1<<27)
 
 // sequence reads the UTF-8 sequence at i.
 func sequence(b []byte, i int) (int, code) {

@@ -17,6 +17,10 @@ type checks struct {
 	units []*unit
 	names []*unit // for the names of members
 
+	// quick has a bit for each Kind of scalar of which nothing but the type
+	// matters, and that is right; and quickInteger for whole numbers.
+	quick uint16
+
 	objects bool // it looks into objects
 	arrays  bool // it looks into arrays
 	text    bool // it looks at scalars
@@ -27,6 +31,44 @@ type checks struct {
 	patterns []*regexp.Regexp
 	rests    []*node // for members without a node, by the patterns that match
 	prefix   []*node // for the first elements
+}
+
+// quickInteger is the bit of checks.quick for numbers with the flag Integer.
+const quickInteger = 1 << 8
+
+// quickly tells whether a scalar passes for its kind alone.
+func (k *checks) quickly(kind Kind, flags Flags) bool {
+	bit := uint16(1) << kind
+	if flags&Integer != 0 {
+		bit |= quickInteger
+	}
+	return k.quick&bit != 0
+}
+
+// settle fills in quick, once all units are known.
+func (k *checks) settle() {
+	k.quick = quickInteger
+	for kind := Null; kind < Array; kind++ {
+		k.quick |= 1 << kind
+	}
+	for _, u := range k.units {
+		s := u.schema
+		if u.keyword != "" || u.values != nil || u.constant != nil || s.Foreign != nil {
+			k.quick = 0
+			return
+		}
+		for kind := Null; kind < Array; kind++ {
+			if u.types != 0 && u.types&typesOf(kind)&^TypeInteger == 0 {
+				k.quick &^= 1 << kind
+			}
+		}
+		if u.types != 0 && u.types&(TypeInteger|TypeNumber) == 0 || u.numeric || s.Formats != nil {
+			k.quick &^= quickInteger | 1<<Number
+		}
+		if s.Length.Min > 0 || s.Length.Bounded || s.Patterns != nil || s.Formats != nil {
+			k.quick &^= 1 << String
+		}
+	}
 }
 
 // demand is a member that has to be there: always, or when another one is.
