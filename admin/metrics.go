@@ -103,7 +103,7 @@ func (e *exposition) requests(s *telemetry.Snapshot) {
 			received.add(float64(r.Received), name)
 		}
 	}
-	calls := e.counter("maru_service_requests_total", "Exchanges that reached a service, by status class.", "service", "class")
+	calls := e.counter("maru_service_requests_total", "Exchanges for a service, refused ones included, by status class.", "service", "class")
 	attempts := e.counter("maru_service_attempts_total", "Tries at a service's endpoints.", "service")
 	duration := e.histogram("maru_service_duration_seconds", "From the end of the filters to the last byte.", "service")
 	for _, name := range slices.Sorted(maps.Keys(s.Services)) {

@@ -232,7 +232,7 @@ func (t *Recorder) Done(r *message.Request, p *message.Response, err error) {
 		s := t.services.get(x.Service)
 		s.requests[class].add(x.Shard, 1)
 		s.attempts.add(x.Shard, uint64(max(x.Attempts, 0)))
-		if p.Status != 101 {
+		if p.Status != 101 && x.Attempts > 0 { // what the guard of a service refuses takes no time
 			s.latency.add(x.Shard, x.Phases[message.PhaseDone]-x.Phases[message.PhaseFilters])
 		}
 	}

@@ -30,7 +30,7 @@ func (c *Cluster) Do(r *message.Request) (*message.Response, error) {
 	}
 	k := call{g: c.guard, x: x}
 	if err := k.enter(r); err != nil {
-		x.Reason, x.Cause = err.Reason, err.Cause
+		x.Service, x.Reason, x.Cause = c.name, err.Reason, err.Cause
 		return nil, err
 	}
 	defer k.leave()
