@@ -136,8 +136,8 @@ func (b *Board) file(list map[string]*series, name string, n telemetry.Tally) {
 	if n.Requests < s.last.Requests || n.Errors < s.last.Errors {
 		s.last = telemetry.Tally{}
 	}
-	s.requests[b.tick%spark] = uint32(n.Requests - s.last.Requests) //nolint:gosec // of one second
-	s.errors[b.tick%window] = uint32(n.Errors - s.last.Errors)      //nolint:gosec // of one second
+	s.requests[b.tick%spark] = uint32(n.Requests - s.last.Requests)
+	s.errors[b.tick%window] = uint32(n.Errors - s.last.Errors)
 	s.last, s.tick = n, b.tick
 }
 
@@ -151,7 +151,7 @@ func (b *Board) fileEvents() {
 		if e.N < s.last {
 			s.last = 0
 		}
-		s.counts[b.tick%window] = uint32(e.N - s.last) //nolint:gosec // of one second
+		s.counts[b.tick%window] = uint32(e.N - s.last)
 		s.last, s.tick = e.N, b.tick
 	}
 	maps.DeleteFunc(b.events, func(_ string, s *eventSeries) bool { return s.tick != b.tick })

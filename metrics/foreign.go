@@ -122,16 +122,16 @@ func numberOf(raw json.RawMessage) int64 {
 
 // wordOf is a word as we write it. Truth may be text.
 func wordOf(raw json.RawMessage, key *key) string {
-	switch {
-	case raw[0] == '"':
+	switch raw[0] {
+	case '"':
 		text := textOf(raw)
 		if truth := text == "true" || text == "false"; truth && key.none != `""` {
 			return text
 		}
 		return quoted(text[:min(len(text), mostName)])
-	case raw[0] == 't', raw[0] == 'f':
+	case 't', 'f':
 		return string(raw)
-	case raw[0] == '{' || raw[0] == '[':
+	case '{', '[':
 		return key.none
 	}
 	return strconv.FormatInt(numberOf(raw), 10)

@@ -196,7 +196,7 @@ func unique(list []*object) {
 	}
 }
 
-func count[N int | uint64](n N) int64 { return int64(min(uint64(max(n, 0)), 1<<62)) } //nolint:gosec // bounded
+func count[N int | uint64](n N) int64 { return int64(min(uint64(max(n, 0)), 1<<62)) }
 
 // command is one service as a Hystrix command.
 func (s *Hystrix) command(st *upstream.Stats, happened map[string]uint64, now time.Time) *object {

@@ -106,7 +106,7 @@ func (i *instance) read(ctx context.Context) error {
 		i.mu.Unlock()
 	}, i.take)
 	i.mu.Lock()
-	i.bad += uint64(bad) //nolint:gosec // a count
+	i.bad += uint64(bad)
 	i.mu.Unlock()
 	return fmt.Errorf("the stream ended: %w", err)
 }

@@ -88,10 +88,11 @@ func (k *kinds) named(name string) *kind {
 func commandKind() *kind {
 	latency := []string{"0", "25", "50", "75", "90", "95", "99", "99.5", "100"}
 	keys := []key{
-		{name: "group", rule: word, none: `""`}, {name: "currentTime", rule: newest},
+		{name: "group", rule: word, none: `""`},
+		{name: "currentTime", rule: newest},
 		{name: "isCircuitBreakerOpen", rule: breaker, none: "false"},
 	}
-	for _, name := range strings.Fields(`errorPercentage errorCount requestCount
+	for name := range strings.FieldsSeq(`errorPercentage errorCount requestCount
 		rollingCountBadRequests rollingCountCollapsedRequests rollingCountEmit rollingCountExceptionsThrown
 		rollingCountFailure rollingCountFallbackEmit rollingCountFallbackFailure rollingCountFallbackMissing
 		rollingCountFallbackRejection rollingCountFallbackSuccess rollingCountResponsesFromCache
@@ -102,7 +103,7 @@ func commandKind() *kind {
 	}
 	keys = append(keys, key{name: "latencyExecute", rule: nested, parts: latency},
 		key{name: "latencyTotal_mean"}, key{name: "latencyTotal", rule: nested, parts: latency})
-	for _, name := range strings.Fields(`circuitBreakerRequestVolumeThreshold
+	for name := range strings.FieldsSeq(`circuitBreakerRequestVolumeThreshold
 		circuitBreakerSleepWindowInMilliseconds circuitBreakerErrorThresholdPercentage
 		circuitBreakerForceOpen=false circuitBreakerForceClosed=false circuitBreakerEnabled=true
 		executionIsolationStrategy="THREAD" executionIsolationThreadTimeoutInMilliseconds
@@ -128,7 +129,7 @@ func setting(name string) key {
 
 func poolKind() *kind {
 	keys := []key{{name: "currentTime", rule: newest}}
-	for _, name := range strings.Fields(`currentActiveCount currentCompletedTaskCount currentCorePoolSize
+	for name := range strings.FieldsSeq(`currentActiveCount currentCompletedTaskCount currentCorePoolSize
 		currentLargestPoolSize currentMaximumPoolSize currentPoolSize currentQueueSize currentTaskCount
 		rollingCountThreadsExecuted rollingMaxActiveThreads rollingCountCommandRejections
 		propertyValue_queueSizeRejectionThreshold`) {
@@ -140,12 +141,12 @@ func poolKind() *kind {
 
 func collapserKind() *kind {
 	keys := []key{{name: "currentTime", rule: newest}}
-	for _, name := range strings.Fields(`rollingCountRequestsBatched rollingCountBatches
+	for name := range strings.FieldsSeq(`rollingCountRequestsBatched rollingCountBatches
 		rollingCountResponsesFromCache batchSize_mean`) {
 		keys = append(keys, key{name: name})
 	}
 	keys = append(keys, key{name: "batchSize", rule: nested, parts: []string{"25", "50", "75", "90", "95", "99", "99.5", "100"}})
-	for _, name := range strings.Fields(`requestCacheEnabled=false maxRequestsInBatch timerDelayInMilliseconds
+	for name := range strings.FieldsSeq(`requestCacheEnabled=false maxRequestsInBatch timerDelayInMilliseconds
 		rollingStatisticalWindowInMilliseconds`) {
 		keys = append(keys, setting(name))
 	}

@@ -55,7 +55,7 @@ func refuse(w http.ResponseWriter, e *problem.Error) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(e.Status)
-	_, _ = w.Write(e.AppendJSON(nil, http.StatusText(e.Status), "", "")) // the caller is gone
+	_, _ = w.Write(e.AppendJSON(nil, http.StatusText(e.Status), "", "")) //nolint:gosec // JSON, and the caller may be gone
 }
 
 // reader is one open stream.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -100,7 +101,8 @@ func TestBoardsArithmeticOverThreeHosts(t *testing.T) {
 		open  [3]string
 		label string
 	}{
-		{[3]string{"false", "false", "false"}, "Closed"}, {[3]string{"true", "true", "true"}, "Open"},
+		{[3]string{"false", "false", "false"}, "Closed"},
+		{[3]string{"true", "true", "true"}, "Open"},
 		{[3]string{"true", "false", "false"}, `{"false":2,"true":1}`},
 	} {
 		list := made(t, k, fmt.Sprintf(host, tt.open[0]), fmt.Sprintf(host, tt.open[1]), fmt.Sprintf(host, tt.open[2]))
@@ -140,7 +142,7 @@ func TestReadObjectsIsTolerant(t *testing.T) {
 	var got []string
 	lines := 0
 	bad, err := readObjects(strings.NewReader(stream), k, func() { lines++ }, func(o *object) { got = append(got, string(o.append(nil))) })
-	if err != io.EOF || bad != 2 || lines < 15 {
+	if !errors.Is(err, io.EOF) || bad != 2 || lines < 15 {
 		t.Errorf("%d bad lines, %d lines, %v", bad, lines, err)
 	}
 	if len(got) != 3 {
@@ -511,7 +513,7 @@ func TestTurbineLeavesItselfOut(t *testing.T) {
 		defer stop()
 		return i, i.read(ctx)
 	}
-	if i, err := read(h.mark()); err != errSelf || len(i.objects) != 0 {
+	if i, err := read(h.mark()); !errors.Is(err, errSelf) || len(i.objects) != 0 {
 		t.Errorf("our own stream: %v, %d objects", err, len(i.objects))
 	}
 	if i, err := read("another"); err == nil || len(i.objects) != 2 {
