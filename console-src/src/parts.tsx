@@ -175,7 +175,7 @@ export function Section(props: { title: string; id: string; note?: ComponentChil
 /** A table that may be wider than the screen: it scrolls by itself, with the keyboard too. */
 export function Scroll(props: { label: string; children: JSX.Element }) {
   return (
-    <div class="scroll" role="region" aria-label={props.label} tabIndex={0}>
+    <div class="scroll" role="group" aria-label={props.label} tabIndex={0}>
       {props.children}
     </div>
   );

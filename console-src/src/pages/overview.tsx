@@ -199,7 +199,7 @@ function Glance({ services }: { services: Service[] }) {
   const top = largest(services);
   const dense = named.length > 150 ? 'tiny' : named.length > 40 ? 'small' : 'wide';
   return (
-    <ul class={`glance ${dense}`}>
+    <ul class={`glance ${dense} ${dense === 'wide' ? 'few' : ''}`}>
       {named.map((s) => (
         <Dot key={s.name} service={s} top={top} label={`${s.name}: ${rate(lang, s.rps)}${say('perSecond')}, ${percent(lang, s.error_percent)} %`} />
       ))}

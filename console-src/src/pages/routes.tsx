@@ -78,7 +78,7 @@ export function Routes() {
           {data && list.length === 0 && <Empty title={say('noRouteMatch', { text })} />}
           {list.length > 0 && (
             <Scroll label={say('routes')}>
-              <table class="wide sticky">
+              <table class="wide">
                 <thead>
                   <tr>
                     <th scope="col">{say('route')}</th>

@@ -70,7 +70,7 @@ export function Services({ board }: { board: Board }) {
         {list.length === 0 ? (
           <Empty title={all.length === 0 ? say('noServices') : say('noMatch', { text })} />
         ) : view === 'board' ? (
-          <ul class="board">
+          <ul class={`board ${list.length <= few ? 'few' : ''}`}>
             {list.map((s) => (
               <Tile key={s.name} service={s} top={top} />
             ))}
@@ -82,6 +82,9 @@ export function Services({ board }: { board: Board }) {
     </>
   );
 }
+
+/** Up to so many circles move softly. */
+const few = 40;
 
 /** Tells which tiles are on the screen: the others need not keep up. */
 const visible = new WeakSet<Element>();
@@ -187,7 +190,7 @@ function Table({ services }: { services: Service[] }) {
   const { say } = useWords();
   return (
     <Scroll label={say('services')}>
-      <table class="wide sticky">
+      <table class="wide services">
         <thead>
           <tr>
             <th scope="col">{say('service')}</th>
