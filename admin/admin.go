@@ -89,6 +89,7 @@ func (a *API) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/services", a.services)
 	mux.HandleFunc("GET /v1/services/{name}", a.service)
 	a.endpointPaths(mux)
+	mux.HandleFunc("POST /v1/services/{name}/breaker", a.setBreakerMode)
 	a.registryPaths(mux)
 	mux.HandleFunc("POST /v1/cache/purge", a.purge)
 	mux.HandleFunc("POST /v1/drain", a.drain)
@@ -113,6 +114,7 @@ GET  /v1/routes           the routes, by precedence
 POST /v1/explain          which route takes a request, and why: {"method", "url", "headers", "client", "listener"}
 GET  /v1/listeners        the listeners
 GET  /v1/services         the services; /v1/services/NAME with endpoints
+POST /v1/services/NAME/breaker   {"mode"}: auto, forced-open, forced-closed, observe
 POST /v1/services/NAME/endpoints/HOST:PORT/ACTION   eject {"for"}, return, drain, weight {"weight"}
 GET  /v1/board            requests, errors and latency now, by service and route; /v1/board/stream streams it
 GET  /hystrix.stream      the services as dashboards of Hystrix read them
