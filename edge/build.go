@@ -252,13 +252,15 @@ func (b *builder) filters(path, owner, to string, list []filter.Named) ([]filter
 func (b *builder) env(owner, to string) filter.Env {
 	e := b.rt.env
 	key := ""
+	var guard filter.Guard
 	if c := b.rt.clusters[to]; c != nil {
-		key = c.key
+		key, guard = c.key, c.Cluster
 	}
 	return filter.Env{
 		Route:   owner,
 		To:      to,
 		ToKey:   key,
+		Guard:   guard,
 		Service: b.rt.service,
 		Keep:    b.keep,
 		Log:     e.Log,

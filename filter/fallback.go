@@ -148,6 +148,9 @@ func (b *falling) do(r *message.Request, next Func) (*message.Response, error) {
 		resp.Release()
 	}
 	b.env.Count("fallback", kind)
+	if b.env.Guard != nil {
+		b.env.Guard.FellBack()
+	}
 	other.Header.SetID(message.CacheControl, "no-store")
 	_ = other.Header.Set("X-Maru-Fallback", kind+"; cause="+cause)
 	return other, nil

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/maru-msa/maru/message"
+	"github.com/maru-msa/maru/resilience"
 )
 
 // Func handles one request. It returns a response that the caller must Release,
@@ -41,6 +42,9 @@ type Env struct {
 	// To is the service that the chain leads to, and ToKey its whole definition;
 	// both are empty where it may lead to several (a listener, all routes) or none.
 	To, ToKey string
+	// Guard is what that service shares with the filters before it; nil where To
+	// is empty.
+	Guard Guard
 	// Service gives a service of the configuration as a Func; the error says
 	// that there is none of that name.
 	Service func(name string) (Func, error)
@@ -58,6 +62,17 @@ type Env struct {
 	// Now and Float are the clock and a random number in [0, 1).
 	Now   func() time.Time
 	Float func() float64
+}
+
+// Guard is the part of a service's own protection that filters take part in.
+type Guard interface {
+	// Budget bounds the service's retries and hedges together.
+	Budget() *resilience.Budget
+	// HedgeAfter is the time that 95 % of its calls stay within; false says that
+	// too little is known.
+	HedgeAfter() (time.Duration, bool)
+	// FellBack counts an answer that was given in place of the service's.
+	FellBack()
 }
 
 // Bare is an Env for tests and library users: no services, no kept state.

@@ -312,6 +312,7 @@ func copyRequest(r *message.Request, drop func(message.ID) bool) *message.Reques
 	x.Peer, x.Client, x.Trusted, x.Port, x.TLS = r.X.Peer, r.X.Client, r.X.Trusted, r.X.Port, r.X.TLS
 	x.Listener, x.Route = r.X.Listener, r.X.Route // names of the configuration
 	x.Stripped, x.RequestID = keep(x, r.X.Stripped), keep(x, r.X.RequestID)
+	x.CallerDeadline, x.Priority, x.Retrying = r.X.CallerDeadline, r.X.Priority, r.X.Retrying
 	x.Trace, x.Shard, x.Forwarded = r.X.Trace, r.X.Shard, r.X.Forwarded
 	return t
 }

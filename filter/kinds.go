@@ -21,6 +21,7 @@ func Kinds() map[string]func() Config {
 		"fault":       func() Config { return new(Fault) },
 		"grpc-web":    func() Config { return new(GRPCWeb) },
 		"headers":     func() Config { return new(Headers) },
+		"hedge":       func() Config { return new(Hedge) },
 		"ip":          func() Config { return new(IP) },
 		"maintenance": func() Config { return new(Maintenance) },
 		"mirror":      func() Config { return new(Mirror) },

@@ -26,8 +26,8 @@ type Retry struct {
 	// Backoff is the longest wait before the first retry (default 25ms); it
 	// doubles with each. The wait is any time up to it.
 	Backoff time.Duration `yaml:"backoff"`
-	// Budget is the percentage of the service's requests that may be sent again
-	// (default 20).
+	// Budget is the percentage of the requests that may be sent again (default 20),
+	// where the chain leads to several services; else the service's own counts.
 	Budget int `yaml:"budget"`
 }
 
@@ -45,6 +45,7 @@ type retrier struct {
 	env      Env
 	policy   *resilience.Retry
 	budget   *resilience.Budget
+	own      bool // the budget is not a service's, which counts its calls itself
 	statuses statusSet
 	tries    sync.Pool
 }
@@ -61,6 +62,10 @@ func (c *Retry) Filter(env Env) (Filter, error) {
 	if c.Budget < 0 || c.Budget > 100 {
 		f.at("budget", "%d is not between 1 and 100", c.Budget).WithFix("write one such as 20")
 	}
+	if c.Budget != 0 && env.Guard != nil {
+		f.at("budget", "the budget belongs to the service, for all that send again").
+			WithFix("write services.%s.retry.budget: %d, and leave it out here", env.To, c.Budget)
+	}
 	list := c.Statuses
 	if list == nil {
 		list = []string{"502", "503", "504"}
@@ -70,15 +75,19 @@ func (c *Retry) Filter(env Env) (Filter, error) {
 		return nil, err
 	}
 	t.policy = resilience.NewRetry(resilience.RetryConfig{Attempts: c.Attempts, Backoff: c.Backoff, Float: env.Float})
-	t.budget = keptBudget(&env, c.Budget)
+	if t.own = env.Guard == nil; t.own {
+		t.budget = keptBudget(&env, c.Budget)
+	} else {
+		t.budget = env.Guard.Budget()
+	}
 	t.tries.New = func() any { return new(tries) }
 	return func(next Func) Func {
 		return func(r *message.Request) (*message.Response, error) { return t.do(r, next) }
 	}, nil
 }
 
-// keptBudget is the budget of the service that env leads to, or of its route
-// where there are several: retries and hedges share it.
+// keptBudget is the budget where no service has one for it: of a chain that leads
+// to several.
 func keptBudget(env *Env, percent int) *resilience.Budget {
 	key := stateKey(env, "budget", strconv.Itoa(percent))
 	b, _ := env.Keep(key, func() any {
@@ -150,8 +159,11 @@ func (t *retrier) do(r *message.Request, next Func) (*message.Response, error) {
 	if v := r.Header.Value(message.XMaruAttempt); r.Upgrade != "" || r.X.Stream || v != "" && v != "0" {
 		return next(r) // one layer retries: whoever sent this does
 	}
-	t.budget.Enter()
-	defer t.budget.Leave()
+	r.X.Retrying = true
+	if t.own {
+		t.budget.Enter()
+		defer t.budget.Leave()
+	}
 	s, _ := t.tries.Get().(*tries)
 	defer func() { s.reset(); t.tries.Put(s) }()
 	idempotent := r.Idempotent()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 )
@@ -67,6 +68,29 @@ func ParsePriority(s string) (Priority, bool) {
 	return PriorityNormal, false
 }
 
+// Twin is where one of two requests for the same went, for the other to go
+// elsewhere. A nil Twin knows nothing.
+type Twin struct{ endpoint atomic.Pointer[string] }
+
+// Went notes the endpoint of the newest try.
+func (t *Twin) Went(endpoint string) {
+	if t != nil {
+		own := endpoint // a copy, so that a nil Twin costs no memory
+		t.endpoint.Store(&own)
+	}
+}
+
+// Endpoint is the endpoint of the newest try, "" before the first.
+func (t *Twin) Endpoint() string {
+	if t == nil {
+		return ""
+	}
+	if e := t.endpoint.Load(); e != nil {
+		return *e
+	}
+	return ""
+}
+
 // Trace is the trace identity of an exchange (W3C Trace Context).
 type Trace struct {
 	ID     [16]byte // trace id
@@ -96,6 +120,9 @@ type Exchange struct {
 	// Retrying says that somebody in front of the service sees to further tries:
 	// one layer retries.
 	Retrying bool
+	// Twin is shared with another request for the same, or nil: they go to
+	// different endpoints.
+	Twin *Twin
 	// Phases are offsets from Began.
 	Phases [NumPhases]time.Duration
 
@@ -168,7 +195,7 @@ func (x *Exchange) reset() {
 	x.nparams = 0
 	x.Began, x.Deadline = time.Time{}, time.Time{}
 	x.TryTimeout, x.IdleTimeout, x.Stream = 0, 0, false
-	x.CallerDeadline, x.Priority, x.Retrying = false, PriorityNormal, false
+	x.CallerDeadline, x.Priority, x.Retrying, x.Twin = false, PriorityNormal, false, nil
 	x.Phases = [NumPhases]time.Duration{}
 	x.Peer, x.Client, x.Trusted = netip.AddrPort{}, netip.Addr{}, false
 	x.Lookalikes = 0

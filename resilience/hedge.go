@@ -14,6 +14,9 @@ type HedgeConfig struct {
 	// Samples is how many calls the last 10 s need (default 20): of fewer, the
 	// quantile says nothing and no second call is made.
 	Samples int
+	// Times is a window with latency that somebody else fills (default one of its
+	// own, filled by [Hedge.Observe]).
+	Times *Window
 	// Now is the clock (default time.Now).
 	Now func() time.Time
 }
@@ -35,7 +38,10 @@ func NewHedge(cfg HedgeConfig) *Hedge {
 	}
 	cfg.Least, cfg.Most, cfg.Samples = orTime(cfg.Least, time.Millisecond), orTime(cfg.Most, time.Second), or(cfg.Samples, 20)
 	cfg.Now = clock(cfg.Now)
-	return &Hedge{cfg: cfg, born: cfg.Now(), times: NewWindow(WindowConfig{Latency: true, Now: cfg.Now})}
+	if cfg.Times == nil {
+		cfg.Times = NewWindow(WindowConfig{Latency: true, Now: cfg.Now})
+	}
+	return &Hedge{cfg: cfg, born: cfg.Now(), times: cfg.Times}
 }
 
 // Observe tells how long a first call took that went well.

@@ -45,7 +45,7 @@ type LimitConfig struct {
 // Gradient differs from its model where that one hurts. A limit that holds calls
 // back though the service is as quick as ever grows by half, and before its first
 // bound was met by the whole ([Limit.Learning]), instead of by less than one a
-// second. It falls at once and not by a fifth of the way. Times below 25 ms are
+// second. It falls at once and not by a fifth of the way. Times below 40 ms are
 // never a reason to fall. And where falling did not make the service quicker, the
 // service has become a slower one: the limit goes back up, and the new time is
 // what is usual.
@@ -94,7 +94,7 @@ const (
 	sprint      = 1.5
 	drift       = 1.1
 	leastTime   = 100 * time.Microsecond // shorter medians say more of the clock than of the service
-	comfort     = 25 * time.Millisecond  // a queue that nobody notices
+	comfort     = 40 * time.Millisecond  // a queue that nobody notices
 	floorTime   = 5 * time.Minute        // the least median of this time, or twice that, is remembered
 	window      = time.Second
 	pressWindow = 200 * time.Millisecond // while somebody has to wait

@@ -84,12 +84,15 @@ func NewBudget(cfg BudgetConfig) *Budget {
 }
 
 // Enter and Leave frame a call that was asked for.
-func (b *Budget) Enter() { b.EnterAt(b.made.now()) }
+func (b *Budget) Enter() { b.EnterAt(b.made.now(), true) }
 
-// EnterAt is Enter for a caller that knows the time. It gives how many calls are
-// under way, this one included.
-func (b *Budget) EnterAt(now time.Time) int {
-	b.made.RecordAt(now, Success, -1)
+// EnterAt is Enter for a caller that knows the time. A call that was not asked for
+// is an extra one that came by another way: it is under way, but no reason for
+// more extra ones. The result is how many calls are under way, this one included.
+func (b *Budget) EnterAt(now time.Time, asked bool) int {
+	if asked {
+		b.made.RecordAt(now, Success, -1)
+	}
 	return int(b.calls.Add(1))
 }
 

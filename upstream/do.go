@@ -81,14 +81,18 @@ func (c *Cluster) attempt(r *message.Request, k *call) (*message.Response, *prob
 	}
 }
 
-// triedBefore is the endpoint that an earlier call of the same exchange used:
-// a retry goes elsewhere while there is an elsewhere.
+// triedBefore is the endpoint that an earlier call of the same exchange used, or
+// its twin: a retry goes elsewhere while there is an elsewhere.
 func (c *Cluster) triedBefore(s *set, x *message.Exchange) *Endpoint {
-	if x.Attempts == 0 || x.Service != c.name || x.Endpoint == "" {
+	name := x.Endpoint
+	if x.Attempts == 0 || x.Service != c.name {
+		name = x.Twin.Endpoint()
+	}
+	if name == "" {
 		return nil
 	}
 	for _, e := range s.usable {
-		if e.name == x.Endpoint {
+		if e.name == name {
 			return e
 		}
 	}
@@ -143,6 +147,7 @@ func (c *Cluster) leave(ep *Endpoint) {
 func (c *Cluster) try(r *message.Request, ep *Endpoint, fresh bool) (*message.Response, *failure) {
 	x := &r.X
 	x.Endpoint = ep.name
+	x.Twin.Went(ep.name)
 	x.Attempts++
 	x.Phases[message.PhaseSent], x.Phases[message.PhaseHead] = 0, 0
 	if x.Phases[message.PhaseConnect] = x.Phases[message.PhaseFilters]; x.Attempts > 1 || x.Phases[message.PhaseFilters] == 0 {

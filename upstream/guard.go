@@ -31,6 +31,7 @@ type guard struct {
 	places  *resilience.Bulkhead // nil when the limit is off
 	retry   *resilience.Retry    // nil when off
 	budget  *resilience.Budget
+	hedge   *resilience.Hedge
 	// total and execute hold 10 s of outcomes as callers saw them, after retries:
 	// the one with the time from the call to the head of the answer, the other
 	// with that of the try that decided.
@@ -82,6 +83,7 @@ func newGuard(c *Cluster) *guard {
 	g.budget = resilience.NewBudget(resilience.BudgetConfig{Percent: cfg.Retry.Budget, Now: now})
 	g.total = resilience.NewWindow(resilience.WindowConfig{Latency: true, Now: now})
 	g.execute = resilience.NewWindow(resilience.WindowConfig{Latency: true, Now: now})
+	g.hedge = resilience.NewHedge(resilience.HedgeConfig{Times: g.execute, Now: now})
 	return g
 }
 
@@ -164,7 +166,7 @@ func (k *call) enter(r *message.Request) *problem.Error {
 		}
 	}
 	since := k.began.Sub(g.c.born)
-	n := g.budget.EnterAt(k.began)
+	n := g.budget.EnterAt(k.began, !k.x.Retrying || !r.Header.Has(message.XMaruAttempt))
 	g.most.see(since, n)
 	if g.breaker != nil && n >= stallFrom {
 		if n == stallFrom {

@@ -18,6 +18,10 @@ func (c *Cluster) SetBreakerMode(m resilience.Mode) bool {
 // Budget is what bounds the service's retries and hedges together.
 func (c *Cluster) Budget() *resilience.Budget { return c.guard.budget }
 
+// HedgeAfter is the time that 95 % of the tries of the last ten seconds stayed
+// within; false says that too little is known.
+func (c *Cluster) HedgeAfter() (time.Duration, bool) { return c.guard.hedge.Delay() }
+
 // FellBack counts an answer that somebody gave in place of the service's.
 func (c *Cluster) FellBack() { c.guard.fallbacks.Add(1) }
 
