@@ -6,9 +6,9 @@
 // the gateway: h2spec for HTTP/2 (RFC 9113, RFC 7541), and gRPC's
 // interoperability client, first straight to gRPC's own server to see what must
 // pass, then through the gateway. Clients of Eureka speak to the registry, and
-turbine.stream follows the streams of hystrix-go and of packages for JavaScript
-that npm fetches (skipped where it can't). Package scan is compared with other readers
-// of JSON, without a gateway.
+// turbine.stream follows the streams of hystrix-go and of packages for JavaScript
+// that npm fetches (skipped where it can't). Package scan is compared with other
+// readers of JSON, without a gateway.
 //
 //	go test ./...            # in this folder, or make conformance
 package conformance
