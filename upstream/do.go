@@ -66,7 +66,7 @@ func (c *Cluster) attempt(r *message.Request, k *call) (*message.Response, *prob
 			x.Endpoint = ""
 			return nil, problem.New(503, "no_endpoint", "service "+c.name+" has no endpoint")
 		}
-		if err == nil && resp.Status < 502 || !k.again(r, resp, err, len(s.usable)+len(s.spare)) {
+		if err == nil && resp.Status < 500 || !k.again(r, resp, err, len(s.usable)+len(s.spare)) {
 			if err != nil {
 				return nil, err.Error
 			}

@@ -41,7 +41,7 @@ func (k *call) again(r *message.Request, resp *message.Response, f *failure, end
 			return ok
 		}
 	}
-	after, wanted := worthAgain(r, resp, f)
+	after, wanted := worthAgain(r, resp, f, endpoints)
 	if !wanted || !k.mayRepeat(r) {
 		return false
 	}
@@ -116,12 +116,20 @@ func (c *Cluster) anyReachable() bool {
 
 // worthAgain tells whether an outcome is one that another try may mend, and how
 // long the service wants to be left alone (resilience §6.2).
-func worthAgain(r *message.Request, resp *message.Response, f *failure) (after time.Duration, worth bool) {
+//
+// A plain 500 mostly is a fault of the program, the same everywhere; but it may
+// be one of the instance, and to ask another one does no harm when nothing is
+// changed by asking.
+func worthAgain(r *message.Request, resp *message.Response, f *failure, endpoints int) (after time.Duration, worth bool) {
 	if f != nil {
 		return f.RetryAfter, f.retry == retryConnect || f.retry == retryLost && r.Idempotent()
 	}
 	switch resp.Status {
 	case 502, 503, 504:
+	case 500:
+		if !r.Safe() || endpoints < 2 {
+			return 0, false
+		}
 	default:
 		return 0, false
 	}
