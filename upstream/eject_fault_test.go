@@ -159,6 +159,27 @@ func TestHealthyStaysIn(t *testing.T) {
 	}
 }
 
+// One slow answer is no reason, and neither is what is over.
+func TestOneSlowAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEstate(t, 3, 4*time.Millisecond, Config{Balance: Balance{Kind: roundRobin}})
+		defer e.stop()
+		e.instances[0].each = func(n int64) int {
+			if n == 40 || n == 80 {
+				time.Sleep(4 * time.Second)
+			}
+			return 200
+		}
+		e.load(60, 10*time.Second, map[time.Duration]func(){
+			6 * time.Second: func() { e.instances[1].become(slow10) }, // 36 ms more are not enough
+			8 * time.Second: func() { e.instances[1].become(healthy) },
+		})
+		if s := e.Stats(); s.Ejections != [EjectionKinds]uint64{} {
+			t.Errorf("ejected: %v", s.Ejections)
+		}
+	})
+}
+
 // TestStallFreesRequests lets one endpoint hang: what can be sent again is
 // answered by another long before its try is over, what can't waits on.
 func TestStallFreesRequests(t *testing.T) {

@@ -137,14 +137,14 @@ func (c *Cluster) passTrial(t *trial) {
 	}
 }
 
-// stillSlow judges the time of a good answer: as the rule about slow answers
-// does when an ejection is over, as the picker does when it passes one over.
+// stillSlow judges the time of a good answer: as the rule about slow answers does
+// when an ejection is over, by what is usual when the picker passes one over.
 func (c *Cluster) stillSlow(t *trial, took time.Duration) bool {
 	typical := time.Duration(c.health.median.Load())
 	if t.kind == afterEjection {
 		return slowAgainst(took, typical)
 	}
-	return typical > 0 && took > max(shunTimes*typical, time.Millisecond)
+	return typical > 0 && took > max(shunTimes*typical, time.Duration(c.health.p99.Load()), time.Millisecond)
 }
 
 // headTime is how long the endpoint took from the request to the head.

@@ -63,7 +63,7 @@ type watched struct {
 }
 
 // sample is what happened in a second, or up to a moment.
-type sample struct{ tries, bad, timed, took uint64 }
+type sample struct{ tries, bad, timed, took, slowest uint64 }
 
 // look compares the endpoints, ejects, and finds whose trial is due. It gives the
 // time until the next look.
@@ -215,16 +215,20 @@ func (c *Cluster) judge(s *set) {
 
 // close writes down what happened at an endpoint since the last time.
 func (w *watched) close(t *tally, turn int, all *[spreadSteps]uint32) {
-	timed := uint64(0)
+	p := &w.past[turn]
+	*p = sample{}
 	for i := range t.times {
 		n := t.times[i].Load()
+		if n != w.times[i] {
+			p.slowest = uint64(spreadTop(i))
+		}
 		all[i] += n - w.times[i]
-		timed += uint64(n - w.times[i])
+		p.timed += uint64(n - w.times[i])
 		w.times[i] = n
 	}
-	lost := t.lost.Load()
-	now := sample{tries: t.answers.Load() + lost, bad: t.bad.Load() + lost, took: t.took.Load()}
-	w.past[turn] = sample{now.tries - w.seen.tries, now.bad - w.seen.bad, timed, now.took - w.seen.took}
+	bad, lost := t.bad.Load(), t.lost.Load() // bad before answers, which is never less
+	now := sample{tries: t.answers.Load() + lost, bad: bad + lost, took: t.took.Load()}
+	p.tries, p.bad, p.took = now.tries-w.seen.tries, now.bad-w.seen.bad, now.took-w.seen.took
 	w.seen = now
 }
 
@@ -279,28 +283,33 @@ func (c *Cluster) compare(s *set) {
 	}
 }
 
+// ejectFailing ejects an endpoint that fails more than its siblings, and still does.
 func (c *Cluster) ejectFailing(e *Endpoint, turn int, rates *column) bool {
 	rate, tries, ok := e.watched.success(turn)
 	if !ok {
 		return false
 	}
 	typical, deviation, ok := rates.without(rate)
-	if !ok || rate >= typical-max(successGap, sigmas*deviation) {
+	least := typical - max(successGap, sigmas*deviation)
+	if last := e.watched.last(turn); !ok || rate >= least || last.tries > 0 && last.rate() >= least {
 		return false
 	}
 	return c.eject(e, SuccessRate, fmt.Sprintf("%.0f %% of %d requests succeeded, of its siblings' %.0f %%", 100*rate, tries, 100*typical))
 }
 
+// ejectSlow ejects an endpoint that is slower than its siblings, and still is.
 func (c *Cluster) ejectSlow(e *Endpoint, turn int, means *column) {
 	mean, timed, ok := e.watched.mean(turn)
 	if !ok {
 		return
 	}
 	median, _, ok := means.without(float64(mean))
-	if typical := time.Duration(median); ok && slowAgainst(mean, typical) {
-		c.eject(e, SlowAnswers, fmt.Sprintf("%v on average of %d answers, its siblings %v",
-			mean.Round(time.Millisecond), timed, typical.Round(100*time.Microsecond)))
+	typical := time.Duration(median)
+	if last := e.watched.last(turn); !ok || !slowAgainst(mean, typical) || last.timed > 0 && !slowAgainst(time.Duration(last.took/last.timed), typical) {
+		return
 	}
+	c.eject(e, SlowAnswers, fmt.Sprintf("%v on average of %d answers, its siblings %v",
+		mean.Round(time.Millisecond), timed, typical.Round(100*time.Microsecond)))
 }
 
 // slowAgainst tells whether an answer is far slower than typical ones.
@@ -308,29 +317,46 @@ func slowAgainst(took, typical time.Duration) bool {
 	return typical > 0 && took > slowTimes*typical && took > typical+slowMore
 }
 
+// second gives what happened i seconds before the last one.
+func (w *watched) second(turn, i int) *sample {
+	return &w.past[(turn-i+pastSeconds)%pastSeconds]
+}
+
+// last is the last second in which anything happened.
+func (w *watched) last(turn int) *sample {
+	for i := range w.past {
+		if p := w.second(turn, i); p.tries > 0 {
+			return p
+		}
+	}
+	return w.second(turn, 0)
+}
+
+func (p *sample) rate() float64 { return 1 - float64(p.bad)/float64(p.tries) }
+
 // success is the share of good answers in as few of the last seconds as hold
 // enough tries; ok is false when all together don't.
 func (w *watched) success(turn int) (rate float64, tries uint64, ok bool) {
-	bad := uint64(0)
+	var sum sample
 	for i := range w.past {
-		p := &w.past[(turn-i+pastSeconds)%pastSeconds]
-		tries, bad = tries+p.tries, bad+p.bad
-		if tries >= fewest {
-			return 1 - float64(bad)/float64(tries), tries, true
+		p := w.second(turn, i)
+		sum.tries, sum.bad = sum.tries+p.tries, sum.bad+p.bad
+		if sum.tries >= fewest {
+			return sum.rate(), sum.tries, true
 		}
 	}
 	return 0, 0, false
 }
 
 // mean is the average time of good answers in as few of the last seconds as hold
-// enough of them.
+// enough of them. The slowest one does not count: one alone says little.
 func (w *watched) mean(turn int) (mean time.Duration, timed uint64, ok bool) {
-	took := uint64(0)
+	var sum sample
 	for i := range w.past {
-		p := &w.past[(turn-i+pastSeconds)%pastSeconds]
-		timed, took = timed+p.timed, took+p.took
-		if timed >= fewest {
-			return time.Duration(took / timed), timed, true
+		p := w.second(turn, i)
+		sum.timed, sum.took, sum.slowest = sum.timed+p.timed, sum.took+p.took, max(sum.slowest, p.slowest)
+		if sum.timed >= fewest {
+			return time.Duration((sum.took - min(sum.slowest, sum.took)) / (sum.timed - 1)), sum.timed, true
 		}
 	}
 	return 0, 0, false
@@ -416,7 +442,7 @@ func (c *Cluster) dueTrial(e *Endpoint, now time.Time) (trialKind, bool) {
 
 // shuns tells whether the picker sees e as far dearer than the others.
 func (c *Cluster) shuns(e *Endpoint, now time.Time) bool {
-	sec, median := second(now.Sub(c.born)), float32(c.health.median.Load())
-	took, known := e.latency.value(sec, median)
-	return median > 0 && known && took > max(shunTimes*median, float32(time.Millisecond)) || e.success.value(sec) < fewFailures
+	sec, typical := second(now.Sub(c.born)), math.Float32frombits(c.balancer.median.Load())
+	took, known := e.latency.value(sec, typical)
+	return typical > 0 && known && took > max(shunTimes*typical, float32(time.Millisecond)) || e.success.value(sec) < fewFailures
 }
