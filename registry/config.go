@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -24,6 +25,16 @@ type Config struct {
 	// Self is our own URL as the peers have it, so that it may stand in the same
 	// list everywhere (default none).
 	Self string `yaml:"self"`
+	// Name is what we register ourselves as when Self is set: pages of the original
+	// call a replica available by that (default "EUREKA").
+	Name string `yaml:"name"`
+	// Users may use the listener, each with "sha256:" and the SHA-256 of a secret in
+	// hexadecimal; clients write name and secret into the URL (default none: no
+	// password is asked for).
+	Users map[string]string `yaml:"users"`
+	// ReadLimit is the most readings of listings a second; further ones are answered
+	// 503 (default 0: no limit). Registrations and renewals are never refused.
+	ReadLimit int `yaml:"read-limit"`
 	// Expiry is "maru" (default): a lease ends one duration after the last
 	// renewal; or "eureka": after two, as in the original. Two count by
 	// themselves while a peer is not maru.
@@ -50,6 +61,9 @@ func (c Config) withDefaults() Config { //nolint:gocritic // the copy is the poi
 	}
 	if strings.HasPrefix(c.Address, ":") {
 		c.Address = "127.0.0.1" + c.Address
+	}
+	if c.Name == "" {
+		c.Name = "EUREKA"
 	}
 	if c.Expiry == "" {
 		c.Expiry = "maru"
@@ -85,6 +99,20 @@ func (c Config) Check() error { //nolint:gocritic // as withDefaults
 	}
 	if c.Self != "" {
 		errs = append(errs, checkURL("self", c.Self))
+	}
+	if strings.ContainsFunc(c.Name, func(r rune) bool { return r <= ' ' || r == '/' || r == 0x7f }) || len(c.Name) > maxID {
+		errs = append(errs, diag.At("name", "%q is not the name of a service", c.Name).WithFix("write letters, digits and dashes"))
+	}
+	for _, user := range slices.Sorted(maps.Keys(c.Users)) {
+		if _, ok := secretHash(c.Users[user]); !ok {
+			errs = append(errs, diag.At("users."+user, "it is not sha256: and 64 hexadecimal digits").
+				WithFix("make it with: printf %%s SECRET | sha256sum"))
+		} else if user == "" || strings.Contains(user, ":") {
+			errs = append(errs, diag.At("users."+user, "%q is not a user's name", user).WithFix("write a name without a colon"))
+		}
+	}
+	if c.ReadLimit < 0 {
+		errs = append(errs, diag.At("read-limit", "%d is less than 0", c.ReadLimit).WithFix("write 0 for no limit, or how many a second"))
 	}
 	errs = append(errs, oneOf("expiry", c.Expiry, "maru", "eureka"), oneOf("protect", c.Protect, "on", "strict", "off"))
 	if c.MaxInstances < 1 {

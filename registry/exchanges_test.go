@@ -4,8 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -139,7 +142,7 @@ func (e exchange) run(t *testing.T, g *Registry) (*http.Response, string) {
 // started runs a registry in the bubble of the test until the test ends.
 func started(t *testing.T, cfg Config) *Registry {
 	t.Helper()
-	g := New(cfg, Env{})
+	g := New(cfg, Env{Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no route to host") }})
 	run(t, g)
 	return g
 }

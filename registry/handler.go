@@ -23,6 +23,12 @@ func (g *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Server", "maru")
 	c := &call{g: g, w: w, r: r}
+	if !g.admitted(r) {
+		g.totals.denied.Add(1)
+		w.Header().Set("WWW-Authenticate", `Basic realm="maru registry", charset="UTF-8"`)
+		c.empty(http.StatusUnauthorized)
+		return
+	}
 	switch {
 	case len(segments) == 0:
 		c.methods(map[string]func(){http.MethodGet: c.page})

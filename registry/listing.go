@@ -100,6 +100,11 @@ func (c *call) listing(w what) {
 		c.empty(http.StatusForbidden)
 		return
 	}
+	if !c.g.reads.take(c.g.cfg.Load().ReadLimit, c.g.env.Elapsed()) {
+		c.g.totals.throttled.Add(1)
+		c.empty(http.StatusServiceUnavailable)
+		return
+	}
 	n := bodyName{what: w, style: c.style(), packed: c.gzipped()}
 	b := c.g.body(n)
 	if b == nil {

@@ -416,12 +416,22 @@ func (g *Registry) apply(r *replicated) (int, *record) {
 	return http.StatusOK, nil
 }
 
+// withoutUser is a URL as it is compared: without credentials and a slash at the
+// end.
+func withoutUser(s string) string {
+	if u, err := url.Parse(s); err == nil {
+		u.User = nil
+		s = u.String()
+	}
+	return strings.TrimRight(s, "/")
+}
+
 // listOfPeers makes the peers of the configuration, without ourselves.
 func listOfPeers(cfg *Config) []*peer {
 	var out []*peer
-	self := strings.TrimRight(cfg.Self, "/")
+	self := withoutUser(cfg.Self)
 	for _, u := range cfg.Peers {
-		if u = strings.TrimRight(u, "/"); u != self {
+		if u = strings.TrimRight(u, "/"); withoutUser(u) != self {
 			out = append(out, &peer{url: u, queue: make(map[slot]*queued), wake: make(chan struct{}, 1)})
 		}
 	}
@@ -488,16 +498,16 @@ func (p *peer) meet(maru bool) {
 
 // enlist keeps ourselves registered, for pages of the original, which look for
 // an instance whose host is the one of our URL.
-func (g *Registry) enlist(ctx context.Context, self string) {
+func (g *Registry) enlist(ctx context.Context, self, name string) {
 	u, err := url.Parse(self)
 	if err != nil {
 		return
 	}
 	port, _ := strconv.Atoi(cmp.Or(u.Port(), "80"))
 	in := Instance{
-		ID: u.Hostname() + ":eureka:" + strconv.Itoa(port), App: "EUREKA", HostName: u.Hostname(), IPAddr: u.Hostname(),
+		ID: u.Hostname() + ":" + strings.ToLower(name) + ":" + strconv.Itoa(port), App: strings.ToUpper(name), HostName: u.Hostname(), IPAddr: u.Hostname(),
 		SID: "na", CountryID: 1, Status: Up, Port: Port{port, true}, SecurePort: Port{443, false},
-		DataCenter: DataCenter{Class: plainCenter, Name: "MyOwn"}, VIP: "eureka", SecureVIP: "eureka",
+		DataCenter: DataCenter{Class: plainCenter, Name: "MyOwn"}, VIP: strings.ToLower(name), SecureVIP: strings.ToLower(name),
 		Coordinating: true, Dirty: g.wall(),
 	}
 	for {

@@ -105,6 +105,7 @@ type Registry struct {
 	totals   totals
 	deltas   atomic.Uint64
 	bodies   bodies
+	reads    throttle
 	guard    protection
 	peers    atomic.Pointer[[]*peer]
 	watchers atomic.Int64
@@ -113,7 +114,7 @@ type Registry struct {
 
 // totals are counters for metrics.
 type totals struct {
-	registered, cancelled, evicted, unknown, refused, skewed, damaged, replicated, dropped atomic.Uint64
+	registered, cancelled, evicted, unknown, refused, skewed, damaged, replicated, dropped, throttled, denied atomic.Uint64
 }
 
 // record is one instance in the registry with its lease and its encodings. A

@@ -73,7 +73,7 @@ func (g *Registry) Run(ctx context.Context) error {
 		wait.Go(func() { g.send(ctx, p) })
 	}
 	if cfg.Self != "" {
-		wait.Go(func() { g.enlist(ctx, cfg.Self) })
+		wait.Go(func() { g.enlist(ctx, cfg.Self, cfg.Name) })
 	}
 	g.evictor(ctx)
 	return nil

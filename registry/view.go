@@ -53,6 +53,7 @@ func (g *Registry) Overview() Overview {
 			"renewed": g.renewals.Load(), "registered": t.registered.Load(), "cancelled": t.cancelled.Load(),
 			"evicted": t.evicted.Load(), "unknown": t.unknown.Load(), "refused": t.refused.Load(), "skewed": t.skewed.Load(),
 			"damaged": t.damaged.Load(), "replicated": t.replicated.Load(), "dropped": t.dropped.Load(),
+			"throttled": t.throttled.Load(), "denied": t.denied.Load(),
 		},
 	}
 	for s, n := range g.counts {
