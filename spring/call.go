@@ -142,7 +142,11 @@ func (im *importer) long(c *call, n *node, path []string, e *element) bool {
 		case strings.HasPrefix(k.name, "_genkey_"): // how the short form is written out
 			next = append(slices.Clip(path), im.generated(c, k.name))
 		case !k.index:
-			next = append(slices.Clip(path), canonical(k.name))
+			name := canonical(k.name)
+			if name == "pattern" && c.spec.list { // as it was called first
+				name = canonical(c.spec.fields[0])
+			}
+			next = append(slices.Clip(path), name)
 		}
 		ok = im.long(c, k, next, e) && ok
 	}

@@ -325,7 +325,7 @@ func (b *routeReader) stripPrefix(c *call) {
 	if parts == 0 {
 		return
 	}
-	enough := b.plan != nil && len(b.plan.paths) > 0 && len(*b.list) == countWords(*b.list, "headers", "query")
+	enough := b.plan != nil && len(b.plan.paths) > 0 && countWords(*b.list, "rewrite", "strip", "prefix") == 0
 	for i := 0; enough && i < len(b.plan.paths); i++ {
 		enough = b.plan.paths[i].least >= parts
 	}

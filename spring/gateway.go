@@ -96,6 +96,10 @@ func ofService(name string) bool {
 func (g *gatewayReader) route(n *node) {
 	p := &plan{element: element{at: n}, vars: make(map[string]bool), kept: false}
 	b := routeReader{importer: g.importer, plan: p, list: &p.filters}
+	if n.value != nil {
+		g.shortRoute(&b, n)
+		return
+	}
 	id, _ := g.take(n.get("id"), &p.element)
 	if id == "" && !n.index {
 		id = n.name
@@ -110,11 +114,7 @@ func (g *gatewayReader) route(n *node) {
 		p.order = order
 	}
 	for _, x := range n.get("predicates").list() {
-		if c := g.call(x, predicateSpecs()); c != nil {
-			b.predicate(c)
-		} else {
-			b.off("a predicate is missing")
-		}
+		g.predicate(&b, x)
 	}
 	if one := n.get("predicates"); one != nil && one.value != nil && one.value.text != "" {
 		b.drop(one, "shape", "write predicates as a list", "predicates is no list")
@@ -125,6 +125,40 @@ func (g *gatewayReader) route(n *node) {
 		b.off("a filter of all routes is missing, without which requests would go elsewhere")
 	}
 	b.metadata(n.get("metadata"))
+	b.finish()
+	g.draft.routes = append(g.draft.routes, p)
+}
+
+// predicate reads one predicate.
+func (g *gatewayReader) predicate(b *routeReader, n *node) {
+	if c := g.call(n, predicateSpecs()); c != nil {
+		b.predicate(c)
+	} else {
+		b.off("a predicate is missing")
+	}
+}
+
+// shortRoute reads a route in one line: "id=uri,predicate,predicate".
+func (g *gatewayReader) shortRoute(b *routeReader, n *node) {
+	p := b.plan
+	text, ok := g.take(n, &p.element)
+	id, rest, has := strings.Cut(text, "=")
+	parts := words(rest)
+	p.id = routeName(strings.TrimSpace(id))
+	if !ok || !has || len(parts) < 2 || p.id == "" {
+		g.lost(n, "shape", "write id, uri and predicates", "%q is no route", shorten(text))
+		return
+	}
+	line := func(s string) *node {
+		one := *n
+		one.value = &setting{key: n.value.key, text: s, at: n.value.at, told: true}
+		return &one
+	}
+	for _, s := range parts[1:] {
+		g.predicate(b, line(s))
+	}
+	b.target(line(parts[0]))
+	g.filters(b, nil)
 	b.finish()
 	g.draft.routes = append(g.draft.routes, p)
 }

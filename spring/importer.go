@@ -101,8 +101,11 @@ func (im *importer) resolve(n *node, raw string) (string, bool) {
 	f := im.set.fill(raw)
 	switch {
 	case strings.Contains(f.text, "#{"):
-		im.lost(n, "expression", "write the value itself, or do it in a filter of maru",
-			"%q is an expression of Spring, which is never evaluated here", shorten(f.text))
+		expr := f.text[strings.Index(f.text, "#{"):]
+		if end := closing(expr); end > 0 {
+			expr = expr[:end+1]
+		}
+		im.lost(n, "expression", "write the value itself, or do it in a filter of maru", "%s is an expression of Spring, which is never evaluated here", shorten(expr))
 		return "", false
 	case len(f.missing) > 0:
 		im.lost(n, "unresolved", "give it: --property "+f.missing[0]+"=VALUE", "no value for ${%s}", f.missing[0])

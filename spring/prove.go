@@ -49,12 +49,24 @@ type prover struct {
 	known  map[string]map[int]bool
 }
 
-// spread takes routes away whose service is not written, and services out of
-// fallbacks that are not there.
+// spread takes routes away whose service is not written, and services whose
+// routes are not.
 func (pr *prover) spread() {
+	live := make(map[*service]int)
 	for _, r := range pr.routes {
-		if s := r.plan.service; r.off == "" && s != nil && s.off != "" {
+		s := r.plan.service
+		if r.off == "" && s != nil && s.off != "" {
 			r.off = "its service could not be written"
+		}
+		if s != nil && r.off == "" {
+			live[s]++
+		} else if s != nil {
+			live[s] += 0
+		}
+	}
+	for s, n := range live {
+		if n == 0 && s.off == "" {
+			s.off = "no route that is written leads here"
 		}
 	}
 }

@@ -537,6 +537,10 @@ func (s *settings) lookup(name string) (string, bool) {
 			n = n.get(seg.text)
 		}
 		if n != nil && n.value != nil && as == name {
+			if !n.value.told {
+				n.value.told = true
+				s.notes = append(s.notes, note{"fills in ${" + name + "}", []*setting{n.value}})
+			}
 			return n.value.text, true
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 // importCommand makes a maru.yaml of the configuration of another gateway.
 type importCommand struct {
-	Spring importSpringCommand `cmd:"" help:"Of Spring Cloud Gateway and Zuul, with Ribbon, Hystrix and resilience4j."`
+	Spring importSpringCommand `cmd:"" help:"Make a configuration file of one for Spring Cloud Gateway or Zuul."`
 }
 
 // importSpringCommand reads application.yml and the like.
@@ -21,7 +21,7 @@ type importSpringCommand struct {
 	Output   string            `short:"o" help:"Write the maru.yaml here instead of printing it." placeholder:"FILE"`
 	Force    bool              `short:"f" help:"Write over a file that is there."`
 	Profile  []string          `help:"An active profile; repeat it for several (default: spring.profiles.active of the files)." placeholder:"NAME"`
-	Property map[string]string `help:"A value for $${NAME} in the files; repeat it for several." placeholder:"NAME=VALUE"`
+	Property map[string]string `mapsep:"none" help:"A value for $${NAME} in the files; repeat it for several." placeholder:"NAME=VALUE"`
 	JSON     bool              `name:"json" help:"Write the findings as JSON to standard output; the maru.yaml needs -o then."`
 	Color    string            `help:"Colours: auto, always or never." enum:"auto,always,never" default:"auto"`
 
@@ -89,7 +89,7 @@ func readBounded(name string, most int64) ([]byte, error) {
 	defer f.Close() //nolint:errcheck // only read
 	text, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+		return nil, err //nolint:wrapcheck // names the file and the reason
 	}
 	if int64(len(text)) > most {
 		return nil, fmt.Errorf("%s has more than %d MiB", name, most>>20)
