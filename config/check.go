@@ -424,6 +424,9 @@ func (w *whole) unused() {
 	for i := range w.file.Routes {
 		used[w.file.Routes[i].To] = true
 	}
+	for _, name := range w.file.ViewServices() {
+		used[name] = true
+	}
 	w.file.Source.words(used)
 	for _, name := range w.services() {
 		if !used[name] {

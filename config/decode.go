@@ -253,6 +253,12 @@ func (d *decoder) shortList(n *yaml.Node, v reflect.Value) {
 
 func (d *decoder) list(n *yaml.Node, v reflect.Value) {
 	elem := v.Type().Elem()
+	if elem.Kind() == reflect.Struct && !isNamed(elem) {
+		if own := d.fieldsOf(elem).own; own != nil {
+			d.keyed(n, v, own)
+			return
+		}
+	}
 	if n.Kind != yaml.SequenceNode {
 		d.notAList(n, v)
 		return

@@ -20,10 +20,14 @@ type listReader interface {
 type fields struct {
 	byKey map[string][]int // reflect index path
 	keys  []string         // in the order of the struct
+	rest  []int            // of the map that takes all other keys; nil without
+	own   []int            // of the field that takes the entry's own key; nil without
 }
 
 // fieldsOf lists the keys of a struct type: its yaml tags, those of inlined
-// structs included. A field without a tag has no key.
+// structs included. A field without a tag has no key. A map tagged ",rest" takes
+// the keys that no field has; a list of structs with a field tagged ",key" is
+// written as a mapping, whose order counts, and that field is the key.
 func fieldsOf(t reflect.Type) *fields {
 	f := &fields{byKey: make(map[string][]int)}
 	f.collect(t, nil)
@@ -39,8 +43,15 @@ func (f *fields) collect(t reflect.Type, index []int) {
 		}
 		name, options, _ := strings.Cut(tag, ",")
 		at := append(slices.Clone(index), i)
-		if slices.Contains(strings.Split(options, ","), "inline") {
+		switch list := strings.Split(options, ","); {
+		case slices.Contains(list, "inline"):
 			f.collect(field.Type, at)
+			continue
+		case slices.Contains(list, "rest"):
+			f.rest = at
+			continue
+		case slices.Contains(list, "key"):
+			f.own = at
 			continue
 		}
 		if _, twice := f.byKey[name]; name == "" || twice {

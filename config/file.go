@@ -69,6 +69,9 @@ func (f *File) lists() [][]filter.Named {
 	for i := range f.Routes {
 		out = append(out, f.Routes[i].Filters)
 	}
+	for _, v := range f.Views {
+		out = append(out, v.Filters)
+	}
 	return out
 }
 

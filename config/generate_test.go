@@ -196,6 +196,9 @@ func (g *generator) plain(t reflect.Type) any {
 	case reflect.Map:
 		return object{{"type", "object"}, {"additionalProperties", g.of(t.Elem())}}
 	case reflect.Slice:
+		if e := t.Elem(); e.Kind() == reflect.Struct && !isNamed(e) && fieldsOf(e).own != nil {
+			return object{{"type", "object"}, {"additionalProperties", g.of(e)}}
+		}
 		return object{{"type", "array"}, {"items", g.of(t.Elem())}}
 	case reflect.Interface:
 		return true
@@ -223,7 +226,11 @@ func (g *generator) structure(t reflect.Type) any {
 		}
 		properties = append(properties, member{k.key, append(object{{"description", k.description}}, schema...)})
 	}
-	full := object{{"type", "object"}, {"properties", properties}, {"additionalProperties", false}}
+	var others any = false
+	if rest := fieldsOf(t).rest; rest != nil {
+		others = g.of(t.FieldByIndex(rest).Type.Elem())
+	}
+	full := object{{"type", "object"}, {"properties", properties}, {"additionalProperties", others}}
 	if t == reflect.TypeFor[File]() {
 		full = append(full, member{"patternProperties", object{{"^x-", object{{"description", "Your own: a place for anchors."}}}}})
 	}

@@ -121,12 +121,40 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value) {
 	}
 	for _, p := range d.pairs(n) {
 		index, ok := f.byKey[p.key.Value]
-		if !ok {
+		switch {
+		case ok:
+			d.value(p.value, v.FieldByIndex(index))
+		case f.rest != nil:
+			d.rest(p, v.FieldByIndex(f.rest))
+		default:
 			d.unknown(p.key, f, v.Type())
-			continue
 		}
-		d.value(p.value, v.FieldByIndex(index))
 	}
+}
+
+// rest puts a key that no field has into the map for such keys.
+func (d *decoder) rest(p pair, v reflect.Value) {
+	if v.IsNil() {
+		v.Set(reflect.MakeMap(v.Type()))
+	}
+	value := reflect.New(v.Type().Elem()).Elem()
+	d.value(p.value, value)
+	v.SetMapIndex(reflect.ValueOf(p.key.Value), value)
+}
+
+// keyed fills a list of structs from a mapping, in its order.
+func (d *decoder) keyed(n *yaml.Node, v reflect.Value, own []int) {
+	if n.Kind != yaml.MappingNode {
+		d.wants(n, "a mapping").Fix = "write names with their values below it, indented: NAME: VALUE"
+		return
+	}
+	pairs := d.pairs(n)
+	out := reflect.MakeSlice(v.Type(), len(pairs), len(pairs))
+	for i, p := range pairs {
+		d.value(p.value, out.Index(i))
+		out.Index(i).FieldByIndex(own).SetString(p.key.Value)
+	}
+	v.Set(out)
 }
 
 // unknown says what key was probably meant. Keys of the whole file that start

@@ -1,13 +1,13 @@
 package config
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/maru-msa/maru/diag"
+	"github.com/maru-msa/maru/edge"
 	"github.com/maru-msa/maru/route"
 )
 
@@ -28,10 +28,17 @@ func (w *whole) prove() {
 	if w.brief && len(backs) == 0 {
 		return
 	}
-	rules := make([]route.Rule[int], len(w.file.Routes))
+	rules := make([]route.Rule[int], len(w.file.Routes), len(w.file.Routes)+len(w.file.Views))
 	for i := range w.file.Routes {
 		rc := &w.file.Routes[i]
 		rules[i] = route.Rule[int]{Match: rc.Match, Name: rc.NameAt(i), Value: i}
+	}
+	for i, name := range slices.Sorted(maps.Keys(w.file.Views)) {
+		m, err := edge.ViewMatch(name)
+		if err != nil {
+			return // what edge.Build found as well
+		}
+		rules = append(rules, route.Rule[int]{Match: m, Name: name, Value: len(w.file.Routes) + i})
 	}
 	table, err := route.Build(rules)
 	if err != nil {
@@ -46,14 +53,24 @@ func (w *whole) prove() {
 	p.loops(backs)
 }
 
-func matchPath(i int) string { return fmt.Sprintf("routes[%d].match", i) }
+func (p *prover) matchPath(i int) string {
+	if i >= len(p.file.Routes) {
+		return p.file.RulePath(i)
+	}
+	return p.file.RulePath(i) + ".match"
+}
 
-func (p *prover) nameOf(i int) string { return p.file.Routes[i].NameAt(i) }
+func (p *prover) nameOf(i int) string {
+	if i >= len(p.file.Routes) {
+		return strings.TrimPrefix(p.file.RulePath(i), "views.")
+	}
+	return p.file.Routes[i].NameAt(i)
+}
 
 // dead tells of routes that no request reaches.
 func (p *prover) dead() {
 	for _, proof := range p.table.Dead(p.Prover) {
-		at := matchPath(proof.Rule)
+		at := p.matchPath(proof.Rule)
 		if proof.Example == nil {
 			p.add(diag.At(at, "no request can match: its predicates exclude each other in %s", proof.Dead).
 				WithCode("never").AsWarning().WithFix("change one of the predicates, or remove the route"))
@@ -62,7 +79,7 @@ func (p *prover) dead() {
 		var names, related []string
 		for _, by := range proof.By {
 			names = append(names, p.nameOf(by))
-			related = append(related, matchPath(by))
+			related = append(related, p.matchPath(by))
 		}
 		e := diag.At(at, "the route takes no request: %s", takenBy(names)).WithCode("shadowed").AsWarning().
 			WithRelated(related...).WithFix("remove it, make it more specific, or give it a higher priority")
@@ -87,7 +104,7 @@ func (p *prover) windows() {
 			end, path = w.Between[1], ".time.between[1]"
 		}
 		if at, err := time.Parse(time.RFC3339, end); err == nil && !p.now.Before(at) {
-			p.add(diag.At(matchPath(i)+path, "the route takes no request any more: its time is over").
+			p.add(diag.At(p.matchPath(i)+path, "the route takes no request any more: its time is over").
 				WithCode("never").AsWarning().WithFix("remove the route, or give it a later end"))
 		}
 	}
@@ -103,10 +120,10 @@ func (p *prover) weights() {
 		members := p.table.Members(i)
 		switch {
 		case *weight == 0:
-			p.add(diag.At(matchPath(i)+".weight", "the route takes no request: its weight is 0").
+			p.add(diag.At(p.matchPath(i)+".weight", "the route takes no request: its weight is 0").
 				WithCode("never").AsWarning().WithFix("give it a weight, or remove it"))
 		case len(members) == 1:
-			p.add(diag.At(matchPath(i)+".weight", "no other route has the same match and a weight, so this one takes all").
+			p.add(diag.At(p.matchPath(i)+".weight", "no other route has the same match and a weight, so this one takes all").
 				WithCode("never").AsWarning().WithFix("remove weight, or give the other route the same match"))
 		}
 	}

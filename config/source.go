@@ -151,6 +151,39 @@ func (s *Source) place(path string) spot {
 	return p
 }
 
+// inside moves a spot to a byte of its value, where the text is written as it is:
+// in a literal block, or on one line.
+func (s *Source) inside(at *spot, offset int) {
+	n := follow(at.node)
+	if n == nil || n.Kind != yaml.ScalarNode || offset > len(n.Value) {
+		return
+	}
+	before := n.Value[:offset]
+	line := strings.Count(before, "\n")
+	column := utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
+	if n.Style&yaml.LiteralStyle == 0 {
+		if line > 0 || n.Style&yaml.FoldedStyle != 0 {
+			return
+		}
+		if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
+			column++
+		}
+		at.Position, at.length = s.at(n), 1
+		at.Column += column
+		return
+	}
+	s.split.Do(func() { s.lines = diag.SplitLines(s.Text) })
+	first := n.Line // of the text, from 0: the line after the one with the "|"
+	indent := 0
+	for _, l := range s.lines[min(first, len(s.lines)):] {
+		if text := strings.TrimLeft(l, " "); text != "" {
+			indent = len(l) - len(text)
+			break
+		}
+	}
+	at.Line, at.Column, at.length = first+1+line, indent+1+column, 1
+}
+
 // located is a finding with the value that it is about.
 type located struct {
 	diag.Finding
@@ -172,6 +205,9 @@ func (s *Source) locate(err error) []located {
 	var out []located
 	for _, e := range diag.Flatten(err) {
 		at := s.place(e.Path)
+		if e.Offset > 0 && at.rest == "" {
+			s.inside(&at, e.Offset)
+		}
 		f := diag.Finding{
 			Position: at.Position, Length: at.length, Code: codeOr(e.Code, "value"),
 			Text: s.hide(e.Text), Fix: s.hide(e.Fix), Example: s.hide(e.Example),

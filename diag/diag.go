@@ -28,6 +28,9 @@ type FieldError struct {
 	Related []string
 	// Example is a request that shows the fault, or "".
 	Example string
+	// Offset is where in the field's value the fault is, in bytes: a value may be a
+	// text of many lines. 0 means the value as a whole.
+	Offset int
 }
 
 // Error gives "path: text".
@@ -52,6 +55,12 @@ func (e *FieldError) WithFix(format string, args ...any) *FieldError {
 // WithCode adds the stable word and returns e.
 func (e *FieldError) WithCode(code string) *FieldError {
 	e.Code = code
+	return e
+}
+
+// WithOffset adds the place within the value and returns e.
+func (e *FieldError) WithOffset(offset int) *FieldError {
+	e.Offset = offset
 	return e
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/maru-msa/maru/aggregate"
 	"github.com/maru-msa/maru/diag"
 	"github.com/maru-msa/maru/filter"
 	"github.com/maru-msa/maru/message"
@@ -30,6 +31,7 @@ type Runtime struct {
 	rules     []route.Rule[*entry]
 	clusters  map[string]*cluster
 	kept      map[string]any
+	graph     *aggregate.Graph // of the views; nil without
 	listeners map[string]*front
 	acme      []*acmeSource
 }
@@ -129,12 +131,14 @@ func (b *builder) cluster(name string, cfg upstream.Config) (*cluster, error) {
 func (b *builder) routes() {
 	global, _ := b.filters("filters", "global", "", b.rt.Config.Filters)
 	list := b.rt.Config.Routes
-	rules, entries := make([]route.Rule[*entry], len(list)), make([]entry, len(list))
+	views := b.views(global)
+	rules, entries := make([]route.Rule[*entry], len(list), len(list)+len(views)), make([]entry, len(list))
 	for i := range list {
 		rc, e := &list[i], &entries[i]
 		e.name = rc.NameAt(i)
 		rules[i] = route.Rule[*entry]{Match: rc.Match, Name: e.name, Encoded: b.encoded(rc), Value: e}
 	}
+	rules = append(rules, views...)
 	var old *route.Table[*entry]
 	if b.prev != nil {
 		old = b.prev.table
@@ -148,7 +152,7 @@ func (b *builder) routes() {
 		b.entry(&entries[i], diag.Index("routes", i), &list[i], global)
 	}
 	table.Wait()
-	b.fault("routes", err)
+	b.fault("", b.rt.Config.faultsOf(err))
 	b.rt.rules = rules
 }
 

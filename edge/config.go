@@ -3,6 +3,7 @@ package edge
 import (
 	"time"
 
+	"github.com/maru-msa/maru/aggregate"
 	"github.com/maru-msa/maru/filter"
 	"github.com/maru-msa/maru/http1"
 	"github.com/maru-msa/maru/route"
@@ -20,6 +21,17 @@ type Config struct {
 	Filters []filter.Named `yaml:"filters"`
 	// Routes say which request goes where.
 	Routes []RouteConfig `yaml:"routes"`
+	// Views are composed answers, by the requests that they answer: "GET /home/{id}".
+	Views map[string]ViewConfig `yaml:"views"`
+	// Compose holds sources, graph and clients, which views are made from.
+	Compose aggregate.Config `yaml:",inline"`
+}
+
+// ViewConfig is one view, which is a route of its own, with its filters.
+type ViewConfig struct {
+	aggregate.ViewConfig `yaml:",inline"`
+	// Filters in the order they see the request.
+	Filters []filter.Named `yaml:"filters"`
 }
 
 // ServiceConfig is one service: where it is and how it is called, and the

@@ -231,7 +231,7 @@ func (x *Explanation) refused(err error) {
 
 // explain fills in what the route table says.
 func (rt *Runtime) explain(x *Explanation, f *front, e route.Explanation, place func(string) string) {
-	at := func(i int) string { return place(fmt.Sprintf("routes[%d]", i)) }
+	at := func(i int) string { return place(rt.Config.RulePath(i)) }
 	x.Verdict, x.Why = e.Verdict.String(), e.Why
 	for _, n := range e.Not {
 		x.Not = append(x.Not, NotRoute{rt.rules[n.Rule].Name, at(n.Rule), n.Because})
@@ -302,7 +302,7 @@ func (rt *Runtime) RoutesInfo(place func(path string) string) []RouteInfo {
 			info.Path = "/{rest...}"
 		}
 		if place != nil {
-			info.At = place(fmt.Sprintf("routes[%d]", i))
+			info.At = place(rt.Config.RulePath(i))
 		}
 		out = append(out, info)
 	}

@@ -28,6 +28,8 @@ type Error struct {
 	// Fields are further header fields of the answer (CORS, rate limits). A
 	// problem may be shared: a filter that adds some does it with [With].
 	Fields []Field
+	// Members are extension members of the document (RFC 9457 §3.2).
+	Members []Member
 	// Close asks an HTTP/1 engine to close the connection after the answer.
 	Close bool
 	// Cause is for the log, never for the client.
@@ -36,6 +38,9 @@ type Error struct {
 
 // Field is one header field of the answer to a problem.
 type Field struct{ Name, Value string }
+
+// Member is an extension member: its name, a plain word, and its value as JSON.
+type Member struct{ Name, JSON string }
 
 // With gives a copy of the problem in err's chain with more header fields; err
 // itself stays as it is.
@@ -102,6 +107,10 @@ func (e *Error) AppendJSON(dst []byte, title, instance, traceID string) []byte {
 	dst = appendMember(dst, "instance", instance)
 	dst = appendMember(dst, "reason", e.Reason)
 	dst = appendMember(dst, "trace_id", traceID)
+	for _, m := range e.Members {
+		dst = append(append(append(dst, `,"`...), m.Name...), `":`...)
+		dst = append(dst, m.JSON...)
+	}
 	return append(dst, '}', '\n')
 }
 

@@ -88,6 +88,18 @@ func (o *Output) Text(text string) {
 	}
 }
 
+// Mark is a place in an Output to go back to.
+type Mark struct{ buf, cuts, size int }
+
+// Mark gives the present end.
+func (o *Output) Mark() Mark { return Mark{len(o.buf), len(o.cuts), o.size} }
+
+// Back takes away what came after a Mark.
+func (o *Output) Back(m Mark) {
+	clear(o.cuts[m.cuts:])
+	o.buf, o.cuts, o.size = o.buf[:m.buf], o.cuts[:m.cuts], m.size
+}
+
 // Segments appends the output's pieces to dst, in order. They are the Output's
 // own memory and die with the next Reset.
 func (o *Output) Segments(dst [][]byte) [][]byte {

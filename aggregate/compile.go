@@ -1,0 +1,816 @@
+package aggregate
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/maru-msa/maru/scan"
+)
+
+// fault is what is wrong with a selection, by its byte offset in the text.
+type fault struct {
+	at      int
+	text    string
+	fix     string
+	example string
+	warn    bool
+}
+
+// operation is what one plan is compiled from.
+type operation struct {
+	name      string
+	client    string
+	mutation  bool
+	graphql   bool
+	sel       []Selection
+	inputs    []input
+	parts     map[string]policy
+	fragments map[string][]Selection // besides those of the graph
+}
+
+// compiler makes one plan.
+type compiler struct {
+	g      *Graph
+	op     *operation
+	p      *Plan
+	faults []fault
+	open   []string // fragments being spread
+	fields int
+	last   *fetch // the last unsafe one
+	merged map[string]*fetch
+}
+
+// compile makes the plan of an operation, or says everything that is wrong.
+func (g *Graph) compile(op *operation) (*Plan, []fault) {
+	c := &compiler{
+		g: g, op: op, merged: make(map[string]*fetch),
+		p: &Plan{Name: op.name, Client: op.client, graph: g, inputs: op.inputs, graphql: op.graphql},
+	}
+	top := &level{bound: 1, bounded: true, required: true}
+	c.p.levels = []*level{top}
+	c.p.root = &object{}
+	top.sub = c.p.root
+	c.roots(op.sel, c.p.root, nil)
+	c.finish()
+	if slices.ContainsFunc(c.faults, func(f fault) bool { return !f.warn }) {
+		return nil, c.faults
+	}
+	return c.p, c.faults
+}
+
+func (c *compiler) fail(at int, format string, args ...any) *fault {
+	c.faults = append(c.faults, fault{at: at, text: fmt.Sprintf(format, args...)})
+	return &c.faults[len(c.faults)-1]
+}
+
+// roots compiles the selection's first set.
+func (c *compiler) roots(sel []Selection, out *object, guards []guard) {
+	roots := c.g.queries
+	if c.op.mutation {
+		roots = c.g.mutations
+	}
+	for i := range sel {
+		s := &sel[i]
+		if c.spread(s, guards, func(sub []Selection, g []guard) { c.roots(sub, out, g) }) {
+			continue
+		}
+		if s.Name == "__typename" {
+			name := "Query"
+			if c.op.mutation {
+				name = "Mutation"
+			}
+			c.add(out, s, outField{kind: outConst, value: []byte(`"` + name + `"`), guards: c.guards(s, guards)})
+			continue
+		}
+		r := roots[s.Name]
+		if r == nil {
+			c.fail(s.At, "there is no root %q", s.Name).fix = nearest(s.Name, maps.Keys(roots))
+			continue
+		}
+		c.root(r, s, out, guards)
+	}
+}
+
+// spread inlines a fragment, and tells whether s was one.
+func (c *compiler) spread(s *Selection, guards []guard, inline func([]Selection, []guard)) bool {
+	if !s.Spread {
+		return false
+	}
+	if s.Name == "" {
+		if s.On == "" || c.op.graphql && len(c.unionOf(s.On)) == 0 {
+			inline(s.Sub, c.guards(s, guards))
+			return true
+		}
+		return false // a type condition: the caller knows the type
+	}
+	if len(s.Path) > 0 || len(s.Args) > 0 {
+		return false
+	}
+	sub := c.op.fragments[s.Name]
+	if sub == nil {
+		sub = c.g.fragments[s.Name]
+	}
+	if sub == nil {
+		return false
+	}
+	if len(s.Sub) > 0 {
+		c.fail(s.At, "%q is both a fragment and lifted here", s.Name).fix = "give the fragment another name"
+		return true
+	}
+	if slices.Contains(c.open, s.Name) {
+		c.fail(s.At, "the fragment %q spreads itself", s.Name).fix = "write out what it holds"
+		return true
+	}
+	c.open = append(c.open, s.Name)
+	inline(sub, c.guards(s, guards))
+	c.open = c.open[:len(c.open)-1]
+	return true
+}
+
+func (c *compiler) unionOf(name string) []*graphType {
+	if t := c.g.types[name]; t != nil {
+		return t.union
+	}
+	return nil
+}
+
+// guards are those of the place with those of s: @include and @skip.
+func (c *compiler) guards(s *Selection, outer []guard) []guard {
+	out := slices.Clone(outer)
+	for i := range s.Directives {
+		d := &s.Directives[i]
+		if d.Name != "include" && d.Name != "skip" {
+			continue
+		}
+		v, ok := d.arg("if")
+		if !ok || len(d.Args) != 1 {
+			c.fail(d.At, "@%s needs if: and nothing else", d.Name).fix = "write @" + d.Name + "(if: input)"
+			continue
+		}
+		c.value(v, d.At)
+		out = append(out, guard{value: v, want: d.Name == "include"})
+	}
+	return out
+}
+
+// value checks that a variable is an input.
+func (c *compiler) value(v Value, at int) {
+	if v.Var == "" {
+		return
+	}
+	if c.input(v.Var) < 0 {
+		names := make(map[string]bool)
+		for _, in := range c.op.inputs {
+			names[in.name] = true
+		}
+		c.fail(at, "there is no input %q", v.Var).fix = nearest(v.Var, maps.Keys(names))
+	}
+}
+
+func (c *compiler) input(name string) int {
+	return slices.IndexFunc(c.op.inputs, func(in input) bool { return in.name == name })
+}
+
+// add puts a member into an object; a name that is there twice is a fault.
+func (c *compiler) add(out *object, s *Selection, f outField) {
+	if f.name = s.Out(); !f.lift {
+		for i := range out.fields {
+			if out.fields[i].name == f.name && !out.fields[i].lift && !exclusive(out.fields[i].guards, f.guards) {
+				c.fail(s.At, "the member %q is here twice", f.name).fix = "give one of them another name: new: " + s.Name
+				return
+			}
+		}
+		f.lit = quoteJSON(f.name) + ":"
+	}
+	if s.Default != "" {
+		f.def = []byte(s.Default)
+	}
+	if c.fields++; c.fields > maxFields {
+		if c.fields == maxFields+1 {
+			c.fail(s.At, "more than %d fields are selected", maxFields)
+		}
+		return
+	}
+	out.fields = append(out.fields, f)
+}
+
+// maxFields is how many fields one plan may have.
+const maxFields = 10_000
+
+// exclusive tells whether two members can't both be there: they are of
+// different types of a union.
+func exclusive(a, b []guard) bool {
+	for _, x := range a {
+		for _, y := range b {
+			if x.tagIs != "" && y.tagIs != "" && x.tagIs != y.tagIs {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// root compiles one root with its call.
+func (c *compiler) root(r *root, s *Selection, out *object, guards []guard) {
+	f := c.newFetch(r.call, r.kind, 1)
+	if f == nil {
+		return
+	}
+	lv := &level{
+		name: c.partName(nil, s), parent: c.p.levels[0], fetch: f, in: f, list: r.typ.list, typ: r.of, depth: 1, gather: -1,
+	}
+	g := &gather{from: c.p.levels[0]}
+	args := make(map[string]Value)
+	for i := range s.Args {
+		a := &s.Args[i]
+		if _, known := r.args[a.Name]; !known && !c.takes(r.call, a.Name) {
+			c.fail(a.At, "%s has no argument %q", r.name, a.Name).fix = nearest(a.Name, maps.Keys(r.args))
+			continue
+		}
+		c.value(a.Value, a.At)
+		args[a.Name] = a.Value
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.args)) {
+		arg := r.args[name]
+		_, given := args[name]
+		switch {
+		case given:
+		case arg.hasDef:
+			args[name] = Value{JSON: arg.def}
+		case arg.typ.nonNull || r.keyed:
+			c.fail(s.At, "%s needs the argument %s", r.name, name).fix = fmt.Sprintf("write %s(%s: …)", r.name, name)
+			return
+		}
+	}
+	if r.keyed {
+		for _, k := range r.of.key {
+			v, ok := args[k]
+			if !ok {
+				v, g.many = args[k+"s"], true
+				delete(args, k+"s")
+			}
+			delete(args, k)
+			g.given = append(g.given, v)
+		}
+		lv.gather = 0
+		f.gathers, f.lists = []*gather{g}, []bool{g.many}
+		f.text = r.of.keyText || c.untyped(g.given)
+	}
+	c.bindArgs(f, args, s.At)
+	c.place(lv, s, f, r.of)
+	c.policy(lv, s, policyRequired)
+	c.finishLevel(lv, s, out, r.typ, guards, nil)
+}
+
+// untyped tells whether a key comes from an input whose type nobody said: the
+// path of a view. Such keys compare as text.
+func (c *compiler) untyped(values []Value) bool {
+	for _, v := range values {
+		if v.Var == "" {
+			continue
+		}
+		if i := c.input(v.Var); i >= 0 && c.op.inputs[i].untyped {
+			return true
+		}
+	}
+	return false
+}
+
+// takes tells whether the call has a variable of that name.
+func (c *compiler) takes(call *call, name string) bool {
+	found := false
+	call.variables(func(v *variable) { found = found || v.name == name && len(v.path) == 0 })
+	return found
+}
+
+// partName is the path of a part: the names in the answer from the top, lifts left out.
+func (c *compiler) partName(parent *level, s *Selection) string {
+	name := s.Out()
+	if parent != nil && parent.name != "" {
+		name = parent.name + "." + name
+	}
+	return name
+}
+
+// newFetch makes a fetch with its mask begun.
+func (c *compiler) newFetch(call *call, kind fetchKind, depth int) *fetch {
+	src := c.g.sources[call.source]
+	if src == nil {
+		return nil // told already
+	}
+	f := &fetch{
+		id: len(c.p.fetches), call: call, source: src, kind: kind, depth: depth, build: new(scan.Builder),
+		slots: make(map[*variable]slot), order: len(c.p.fetches), stats: new(nodeStats),
+	}
+	f.elem, f.body = member(f.build, scan.Root, call.at)
+	switch call.pairing.how {
+	case pairMap:
+		if kind.batched() {
+			f.elem = f.build.Any(f.elem)
+		}
+	case pairGrouped:
+		if kind == fetchByMany {
+			f.build.Each(f.elem)
+			_, f.group = member(f.build, f.elem, strings.Split(call.pairing.group, "."))
+			f.elem, f.inner = member(f.build, f.elem, call.pairing.at)
+		}
+	case pairKey, pairPosition, pairGroup:
+	}
+	f.build.Each(f.elem)
+	if !call.safe() {
+		f.after, c.last = c.last, f
+	}
+	c.p.fetches = append(c.p.fetches, f)
+	return f
+}
+
+// member wants the path below at, and gives its node and the way there.
+func member(b *scan.Builder, at scan.Field, path []string) (scan.Field, chain) {
+	way := make(chain, 0, len(path))
+	for _, name := range path {
+		at = b.Member(at, name)
+		way = append(way, at)
+	}
+	return at, way
+}
+
+// bindArgs gives the variables of a call that are no keys what they stand for.
+func (c *compiler) bindArgs(f *fetch, args map[string]Value, at int) {
+	keys := c.keyNames(f)
+	f.keyNames = keys
+	f.call.variables(func(v *variable) {
+		s, ok := c.bind(f, v, keys, args)
+		if !ok {
+			c.fail(at, "nothing gives {%s} of the call %q", v.text, f.call.word()).fix = fmt.Sprintf("write %s: … among the arguments, or {%s:default} in the call", v.name, v.name)
+		}
+		f.slots[v] = s
+	})
+}
+
+// keyNames are the fields of the key in the order of the fetch's gathers.
+func (c *compiler) keyNames(f *fetch) []string {
+	for _, t := range c.g.types {
+		switch f.call {
+		case t.one, t.many:
+			return t.key
+		}
+		for name, by := range t.by {
+			if f.call == by.one || f.call == by.many {
+				return []string{name}
+			}
+		}
+	}
+	return nil
+}
+
+func (c *compiler) bind(f *fetch, v *variable, keys []string, args map[string]Value) (slot, bool) {
+	if f.kind != fetchRoot {
+		switch part := slices.Index(keys, v.name); {
+		case v.keys() && f.kind.batched():
+			return slot{kind: slotKeys}, true
+		case v.name == "key" && len(keys) == 1:
+			return slot{kind: slotKey}, true
+		case part >= 0 && !f.kind.batched():
+			return slot{kind: slotKey, part: part}, true
+		case part >= 0 && len(keys) == 1 && v.join != 0:
+			return slot{kind: slotKeys}, true
+		}
+	}
+	if value, ok := args[v.name]; ok {
+		f.args = append(f.args, boundArg{v.name, value})
+		return slot{kind: slotArg, arg: value}, true
+	}
+	switch {
+	case v.hasDef:
+		return slot{kind: slotArg, arg: Value{JSON: literalOf(v.def)}}, true
+	case v.optional:
+		return slot{kind: slotNone}, true
+	}
+	return slot{}, false
+}
+
+// literalOf gives the JSON form of a default as a call writes it: numbers, true,
+// false and null are themselves, anything else is text.
+func literalOf(s string) string {
+	if s == "true" || s == "false" || s == "null" || jsonNumber(s) {
+		return s
+	}
+	return quoteJSON(s)
+}
+
+// place registers a level.
+func (c *compiler) place(lv *level, s *Selection, in *fetch, typ *graphType) {
+	lv.id = len(c.p.levels)
+	lv.order, lv.written = lv.id, s.At
+	lv.in, lv.typ = in, typ
+	if lv.fetch != nil {
+		lv.elem = lv.fetch.elem
+	}
+	lv.sub = &object{}
+	if lv.shown = lv.parent.shown; !s.Lift {
+		lv.shown = strings.TrimPrefix(lv.shown+"."+s.Out(), ".")
+	}
+	lv.parent.children = append(lv.parent.children, lv)
+	c.p.levels = append(c.p.levels, lv)
+	if len(strings.Split(lv.name, ".")) > c.g.limits.Depth {
+		c.fail(s.At, "the selection is deeper than %d", c.g.limits.Depth).fix = "select less, or raise limits.depth"
+	}
+}
+
+// policy takes the part's policy, or its default.
+func (c *compiler) policy(lv *level, s *Selection, def policyKind) {
+	lv.policy = policy{kind: def}
+	if lv.fetch != nil && lv.fetch.source.cfg.Optional || c.op.graphql {
+		lv.policy.kind = policyNull
+	}
+	written, ok := c.op.parts[lv.name]
+	if ok {
+		lv.policy = written
+	}
+	if s.Default != "" {
+		if ok {
+			c.fail(s.At, "parts and ?? both say what stands in for %s", lv.name).fix = "keep one of the two"
+		}
+		lv.policy = policy{kind: policyDefault, def: []byte(s.Default)}
+	}
+}
+
+// finishLevel compiles what a level shows, and adds it to the object around it.
+func (c *compiler) finishLevel(lv *level, s *Selection, out *object, typ typeRef, guards []guard, src *field) {
+	c.directives(lv, s)
+	f := outField{
+		kind: outLevel, level: lv, typ: typ, lift: s.Lift, guards: c.guards(s, guards), source: src,
+	}
+	if lv.post.first || lv.post.last {
+		f.typ.list = false
+	}
+	switch {
+	case lv.typ == nil && len(s.Sub) > 0:
+		c.fail(s.At, "%s is a %s: nothing can be selected in it", s.Name, typ.name)
+	case lv.typ != nil && len(s.Sub) == 0 && len(s.Path) == 0:
+		c.fail(s.At, "%s is a %s: say which fields of it", s.Name, typ.name).fix =
+			"write " + s.Name + " { " + strings.Join(firstFields(lv.typ), " ") + " }"
+	}
+	if s.Lift && lv.list && !lv.post.first && !lv.post.last {
+		c.fail(s.At, "a list can't be lifted").fix = "give it a name, or take one element: @first"
+	}
+	if lv.typ != nil {
+		sub := s.Sub
+		if len(s.Path) > 0 { // new: a.b.c is a { b { c } } with the names in between left out
+			f.pluck = !s.Lift
+			inner := Selection{Name: s.Path[0], Path: s.Path[1:], Sub: s.Sub, At: s.At, Lift: s.Lift, Spread: s.Lift}
+			if len(inner.Path) == 0 && !s.Lift {
+				inner.Alias = s.Path[0]
+			}
+			sub = []Selection{inner}
+		}
+		c.object(lv, lv.elem, lv.typ, sub, lv.sub, nil)
+	} else if lv.in != nil {
+		lv.in.build.Each(lv.elem)
+	}
+	c.add(out, s, f)
+}
+
+func firstFields(t *graphType) []string {
+	if len(t.order) > 3 {
+		return append(slices.Clone(t.order[:3]), "…")
+	}
+	return t.order
+}
+
+// object compiles a selection on elements of a type that lie at the node elem of
+// lv's bodies.
+func (c *compiler) object(lv *level, elem scan.Field, t *graphType, sel []Selection, out *object, guards []guard) {
+	for i := range sel {
+		s := &sel[i]
+		if s.On != "" {
+			c.condition(lv, elem, t, s, out, guards)
+			continue
+		}
+		if c.spread(s, guards, func(sub []Selection, g []guard) { c.object(lv, elem, t, sub, out, g) }) {
+			continue
+		}
+		if s.Name == "__typename" {
+			c.typename(lv, elem, t, s, out, guards)
+			continue
+		}
+		f := t.fields[s.Name]
+		if f == nil {
+			c.fail(s.At, "%s has no field %q", t.name, s.Name).fix = nearest(s.Name, maps.Keys(t.fields))
+			continue
+		}
+		if f.link != nil {
+			c.link(lv, elem, f, s, out, guards)
+			continue
+		}
+		c.plain(lv, elem, f, s, out, guards)
+	}
+}
+
+// condition compiles ... on Type { }.
+func (c *compiler) condition(lv *level, elem scan.Field, t *graphType, s *Selection, out *object, guards []guard) {
+	if s.On == t.name {
+		c.object(lv, elem, t, s.Sub, out, c.guards(s, guards))
+		return
+	}
+	i := slices.IndexFunc(t.union, func(m *graphType) bool { return m.name == s.On })
+	if i < 0 {
+		c.fail(s.At, "%s is never a %s", t.name, s.On)
+		return
+	}
+	tag := guard{tagIs: s.On}
+	_, tag.tag = member(lv.in.build, elem, strings.Split(t.tag, "."))
+	c.object(lv, elem, t.union[i], s.Sub, out, append(c.guards(s, guards), tag))
+}
+
+func (c *compiler) typename(lv *level, elem scan.Field, t *graphType, s *Selection, out *object, guards []guard) {
+	if len(t.union) > 0 {
+		_, at := member(lv.in.build, elem, strings.Split(t.tag, "."))
+		c.add(out, s, outField{kind: outLeaf, at: at, typ: typeRef{name: "String"}, guards: c.guards(s, guards)})
+		return
+	}
+	c.add(out, s, outField{kind: outConst, value: []byte(`"` + t.name + `"`), guards: c.guards(s, guards)})
+}
+
+// plain compiles a field that lies in the element itself.
+func (c *compiler) plain(lv *level, elem scan.Field, f *field, s *Selection, out *object, guards []guard) {
+	c.noArgs(f, s)
+	node, at := member(lv.in.build, elem, f.path)
+	sub := c.g.types[f.typ.name]
+	if sub == nil && !hasPost(s) {
+		switch {
+		case len(s.Sub) > 0:
+			c.fail(s.At, "%s is a %s: nothing can be selected in it", s.Name, f.typ.name).fix =
+				"give it a type: " + s.Name + `: "` + strings.Join(f.path, ".") + ` as Type"`
+		case len(s.Path) > 0:
+			c.fail(s.At, "%s is a %s: it has no %s", s.Name, f.typ.name, s.Path[0])
+		}
+		if len(f.path) > 1 || f.typ.list && f.typ.name != "JSON" {
+			lv.in.build.Each(node) // a path over a list maps, and lists of scalars are checked one by one
+		}
+		c.add(out, s, outField{kind: outLeaf, at: at, typ: f.typ, guards: c.guards(s, guards), source: f})
+		return
+	}
+	part := &level{
+		name: c.partName(lv, s), parent: lv, at: at, list: f.typ.list, depth: lv.depth,
+	}
+	c.place(part, s, lv.in, sub)
+	part.elem = node
+	c.policy(part, s, policyNull)
+	c.finishLevel(part, s, out, f.typ, guards, f)
+}
+
+func hasPost(s *Selection) bool {
+	return s.Where != "" || slices.ContainsFunc(s.Directives, func(d Directive) bool { return d.Name != "include" && d.Name != "skip" })
+}
+
+func (c *compiler) noArgs(f *field, s *Selection) {
+	for i := range s.Args {
+		if name := s.Args[i].Name; name != "first" && name != "skip" {
+			c.fail(s.Args[i].At, "%s has no argument %q", f.name, name)
+		} else {
+			c.value(s.Args[i].Value, s.Args[i].At)
+		}
+	}
+}
+
+// link compiles a field that leads to elements of another call.
+func (c *compiler) link(lv *level, elem scan.Field, f *field, s *Selection, out *object, guards []guard) {
+	l := f.link
+	args := make(map[string]Value)
+	for i := range s.Args {
+		a := &s.Args[i]
+		c.value(a.Value, a.At)
+		if !c.takes(l.call, a.Name) && a.Name != "first" && a.Name != "skip" {
+			c.fail(a.At, "%s has no argument %q", f.name, a.Name).fix = "the call " + l.call.word() + " has no {" + a.Name + "}"
+			continue
+		}
+		args[a.Name] = a.Value
+	}
+	g, keyed := c.shortcut(lv, l), true
+	if g == nil {
+		g, keyed = &gather{from: lv}, false
+		for _, key := range c.linkKeys(l) {
+			i := slices.IndexFunc(l.args, func(a linkArg) bool { return a.name == key })
+			node, at := member(lv.in.build, elem, l.args[i].path)
+			lv.in.build.Each(node)
+			g.at = append(g.at, at)
+		}
+	}
+	depth := lv.depth + 1
+	if keyed {
+		depth = 1
+	}
+	fetch, n := c.join(l, depth, args, g, s.At)
+	if fetch == nil {
+		return
+	}
+	part := &level{
+		name: c.partName(lv, s), parent: lv, fetch: fetch, gather: n, list: f.typ.list, depth: lv.depth + 1,
+	}
+	c.place(part, s, fetch, l.target)
+	c.policy(part, s, policyNull)
+	c.localLimit(part, l.call, args)
+	c.finishLevel(part, s, out, f.typ, guards, f)
+}
+
+// linkKeys are the key fields in the order of the fetch's key.
+func (c *compiler) linkKeys(l *link) []string {
+	if l.kind.listed() {
+		return []string{l.args[0].name}
+	}
+	return l.target.key
+}
+
+// shortcut gives the keys of a link from the input, when the parent was itself
+// asked for by the same value: then nothing has to wait.
+func (c *compiler) shortcut(lv *level, l *link) *gather {
+	if lv.fetch == nil || lv.fetch.kind != fetchOne || len(lv.fetch.gathers) != 1 || lv.depth != 1 || !l.call.safe() || c.op.mutation {
+		return nil
+	}
+	given := lv.fetch.gathers[0]
+	if given.given == nil || given.many {
+		return nil
+	}
+	g := &gather{from: c.p.levels[0]}
+	for _, key := range c.linkKeys(l) {
+		i := slices.IndexFunc(l.args, func(a linkArg) bool { return a.name == key })
+		part := -1
+		for k, name := range lv.typ.key {
+			if f := lv.typ.fields[name]; f != nil && slices.Equal(f.path, l.args[i].path) {
+				part = k
+			}
+		}
+		if part < 0 {
+			return nil
+		}
+		g.given = append(g.given, given.given[part])
+	}
+	return g
+}
+
+// join finds a fetch of the same call, arguments and depth to share, or makes one,
+// and adds the gather to it.
+func (c *compiler) join(l *link, depth int, args map[string]Value, g *gather, at int) (*fetch, int) {
+	var id strings.Builder
+	fmt.Fprintf(&id, "%p %d", l.call, depth)
+	for _, name := range slices.Sorted(maps.Keys(args)) {
+		fmt.Fprintf(&id, " %s=%s$%s", name, args[name].JSON, args[name].Var)
+	}
+	f := c.merged[id.String()]
+	if f == nil || !l.call.safe() {
+		if f = c.newFetch(l.call, l.kind, depth); f == nil {
+			return nil, 0
+		}
+		c.merged[id.String()] = f
+		c.bindArgs(f, args, at)
+		c.pairKeys(f, l)
+	}
+	f.text = f.text || l.target.keyText || c.untyped(g.given)
+	f.gathers = append(f.gathers, g)
+	f.lists = append(f.lists, l.list && !l.kind.listed())
+	return f, len(f.gathers) - 1
+}
+
+// pairKeys wants the members of an element that tell whose it is.
+func (c *compiler) pairKeys(f *fetch, l *link) {
+	if !f.kind.batched() {
+		return
+	}
+	switch f.call.pairing.how {
+	case pairKey, pairGroup:
+		for _, name := range c.linkKeys(l) {
+			path := []string{name}
+			if field := l.target.fields[name]; field != nil && field.link == nil {
+				path = field.path
+			}
+			_, at := member(f.build, f.elem, path)
+			f.key = append(f.key, at)
+		}
+	case pairGrouped:
+		f.key = []chain{f.group}
+	case pairPosition, pairMap:
+	}
+}
+
+// localLimit applies first and skip here when the call can't.
+func (c *compiler) localLimit(lv *level, call *call, args map[string]Value) {
+	if v, ok := args["first"]; ok && lv.list {
+		if n, err := strconv.Atoi(v.JSON); err == nil {
+			lv.bound, lv.bounded = max(n, 0), true
+		}
+		lv.post.limit = v
+	}
+	if v, ok := args["skip"]; ok && lv.list && !c.takes(call, "skip") {
+		lv.post.skip = v
+	}
+}
+
+// directives compiles what is done to a list before its children are fetched.
+func (c *compiler) directives(lv *level, s *Selection) {
+	if s.Where != "" {
+		c.where(lv, s)
+	}
+	for i := range s.Args {
+		if lv.fetch == nil && lv.list {
+			switch a := &s.Args[i]; a.Name {
+			case "first":
+				lv.post.limit = a.Value
+				if n, err := strconv.Atoi(a.Value.JSON); err == nil {
+					lv.bound, lv.bounded = max(n, 0), true
+				}
+			case "skip":
+				lv.post.skip = a.Value
+			}
+		}
+	}
+	for i := range s.Directives {
+		d := &s.Directives[i]
+		switch d.Name {
+		case "include", "skip":
+			continue
+		case "sort", "limit", "first", "last":
+		default:
+			c.fail(d.At, "there is no directive @%s", d.Name).fix = "known are @sort, @limit, @first, @last, @include and @skip"
+			continue
+		}
+		if !lv.list {
+			c.fail(d.At, "@%s is for lists", d.Name)
+			continue
+		}
+		c.listDirective(lv, d)
+	}
+}
+
+func (c *compiler) listDirective(lv *level, d *Directive) {
+	switch d.Name {
+	case "first", "last":
+		lv.post.first, lv.post.last = d.Name == "first", d.Name == "last"
+		lv.bound, lv.bounded = 1, true
+	case "limit":
+		v, ok := d.arg("n")
+		if !ok {
+			c.fail(d.At, "@limit needs n").fix = "write @limit(n: 10)"
+			return
+		}
+		c.value(v, d.At)
+		if n, err := strconv.Atoi(v.JSON); err == nil {
+			lv.bound, lv.bounded = max(n, 0), true
+		}
+		lv.post.limit = v
+	case "sort":
+		v, ok := d.arg("by")
+		if !ok || len(v.JSON) < 2 || v.JSON[0] != '"' {
+			c.fail(d.At, "@sort needs by").fix = `write @sort(by: "-price,id")`
+			return
+		}
+		c.sort(lv, d, v.JSON[1:len(v.JSON)-1])
+	}
+}
+
+func (c *compiler) sort(lv *level, d *Directive, by string) {
+	for name := range strings.SplitSeq(by, ",") {
+		name, desc := strings.CutPrefix(strings.TrimSpace(name), "-")
+		var f *field
+		if lv.typ != nil {
+			f = lv.typ.fields[name]
+		}
+		if f == nil || f.link != nil {
+			c.fail(d.At, "%q is not a value of the elements to sort by", name).fix = "name a field that is no link"
+			continue
+		}
+		_, at := member(lv.in.build, lv.elem, f.path)
+		lv.post.sort = append(lv.post.sort, sortKey{at, desc})
+	}
+}
+
+// finish compiles masks and works out what waits for what.
+func (c *compiler) finish() {
+	for _, f := range c.p.fetches {
+		rules := scan.ResponseRules()
+		mask, err := f.build.Mask(rules)
+		if err != nil {
+			c.fail(0, "%v", err)
+			continue
+		}
+		f.mask = mask
+		for _, g := range f.gathers {
+			if g.given == nil && !slices.Contains(f.waits, g.from) {
+				f.waits = append(f.waits, g.from)
+			}
+		}
+	}
+	for _, lv := range c.p.levels[1:] {
+		lv.required = lv.policy.kind == policyRequired && lv.parent.required
+		lv.waits = 1 // its parent
+		if lv.fetch != nil {
+			lv.waits++
+			lv.fetch.feeds = append(lv.fetch.feeds, lv)
+			lv.fetch.required = lv.fetch.required || lv.required
+		}
+	}
+	c.bound()
+}
