@@ -56,6 +56,7 @@ export function ServicePage({ name, board }: { name: string; board: Board }) {
       </>
     );
   }
+  const wrong = troubles(service);
   const leading = (routes.data ?? []).filter((r) => r.service === name);
   return (
     <>
@@ -66,16 +67,20 @@ export function ServicePage({ name, board }: { name: string; board: Board }) {
           <At place={detail.data?.at} />
         </p>
       </Title>
-      {troubles(service).length > 0 && (
-        <ul class="wrongs inline">
-          {troubles(service).map((trouble) => (
-            <li key={trouble}>
-              <Mark kind={grave(trouble) ? 'bad' : 'warn'} />
-              <span>{saying(service, trouble, say, lang)}</span>
-            </li>
-          ))}
-        </ul>
-      )}
+      <ul class="wrongs inline">
+        {wrong.length === 0 && ( // the line is always there, so that nothing below it jumps
+          <li class="note">
+            <Mark kind="good" />
+            <span>{say('nothingWrong')}</span>
+          </li>
+        )}
+        {wrong.map((trouble) => (
+          <li key={trouble}>
+            <Mark kind={grave(trouble) ? 'bad' : 'warn'} />
+            <span>{saying(service, trouble, say, lang)}</span>
+          </li>
+        ))}
+      </ul>
       <Charts service={service} end={board.at} window={board.window_s} />
       <Section title={say('endpoints')} id="endpoints" note={<SourceLine service={service} />}>
         <Endpoints service={name} list={detail.data?.endpoints ?? []} problem={detail.data ? undefined : detail.problem} again={detail.again} />
@@ -197,7 +202,7 @@ function BreakerCard({ service }: { service: Service }) {
           [say('state'), <BreakerState breaker={{ ...b, mode: 'auto' }} />],
           b.state !== 'off' && [say('mode'), say(`mode.${b.mode}` as Word)],
           b.state !== 'off' && [say('breakerOpened'), `${count(lang, b.opened)} ×`],
-          b.wait_ms > 0 && [say('breakerWait'), duration(lang, b.wait_ms)],
+          b.state !== 'off' && [say('breakerWait'), b.wait_ms > 0 ? duration(lang, b.wait_ms) : '–'],
         ]}
       />
       {b.state !== 'off' && (
