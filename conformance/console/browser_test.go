@@ -204,6 +204,10 @@ func quoted(s string) string {
 // click presses what the XPath finds, where a pointer would.
 func (b *browser) click(t *testing.T, path string) {
 	t.Helper()
+	b.do(t, chromedp.WaitVisible(path))
+	// Where a person would scroll it to: not below a bar at the edge.
+	eval[bool](t, b, fmt.Sprintf(`(document.evaluate(%s, document, null, XPathResult.FIRST_ORDERED_NODE_TYPE, null)
+		.singleNodeValue?.scrollIntoView({ block: 'center' }), true)`, quoted(path)))
 	b.do(t, chromedp.Click(path, chromedp.NodeVisible))
 }
 

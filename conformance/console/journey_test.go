@@ -51,6 +51,7 @@ func TestJourney(t *testing.T) {
 		{"circle board", j.board},
 		{"endpoints", j.endpoints},
 		{"keyboard alone", j.keyboard},
+		{"breaker", j.breaker},
 		{"routes", j.routes},
 		{"registry", j.registry},
 		{"configuration", j.configuration},
@@ -276,6 +277,41 @@ func (j *journey) keyboard(t *testing.T) {
 	press("Return")
 	j.b.told(t, name+" is back.")
 	j.state(t, name, "in", true)
+}
+
+func (j *journey) breaker(t *testing.T) {
+	j.b.goTo(t, j.url+"services/alpha", "alpha")
+	mode := func() string {
+		t.Helper()
+		for _, s := range get[struct {
+			Services []struct {
+				Name    string `json:"name"`
+				Breaker struct {
+					Mode string `json:"mode"`
+				} `json:"breaker"`
+			} `json:"services"`
+		}](t, j.h, "/v1/board").Services {
+			if s.Name == "alpha" {
+				return s.Breaker.Mode
+			}
+		}
+		return ""
+	}
+	for _, step := range []struct{ name, title, verb, told, mode string }{
+		{"Open…", "Hold the breaker of alpha open?", "Open", "held open", "forced-open"},
+		{"Close…", "Hold the breaker of alpha closed?", "Close", "held closed", "forced-closed"},
+		{"Observe…", "Let the breaker of alpha only observe?", "Observe", "observe only", "observe"},
+		{"Auto…", "Let the breaker of alpha decide by itself?", "Auto", "auto", "auto"},
+	} {
+		j.b.act(t, step.name, step.title, step.verb, "The breaker of alpha is now: "+step.told+".")
+		within(t, patience, "the board says "+step.mode, func() bool { return mode() == step.mode })
+		j.b.until(t, fmt.Sprintf(`[...document.querySelectorAll('button[aria-pressed=true]')].map((e) => e.textContent).join() === %s`, quoted(step.name)))
+		failed := j.h.load(t, "/alpha/1", 5)
+		if want := map[bool]int{true: 5}[step.mode == "forced-open"]; failed != want {
+			t.Errorf("%s: %d of 5 requests failed, want %d", step.mode, failed, want)
+		}
+		j.logged(t, "service=alpha", step.mode)
+	}
 }
 
 func (j *journey) routes(t *testing.T) {
