@@ -36,7 +36,7 @@ func (s *Scanner) ResetProgram(p *Program, r *Report) error {
 
 // watch is what checks need to know of an open array or object.
 type watch struct {
-	name    int    // of the member at hand, in machine.names
+	name    int    // of the member at hand: its index in machine.names, or that of its step, negative
 	start   int64  // where it begins
 	bits    uint64 // of the names seen, the first 64
 	more    int    // the others': where they begin in machine.bits
@@ -170,6 +170,17 @@ func (m *machine) demand(k *checks, w *watch) {
 	}
 }
 
+// mark notes that the name of that index was seen; -1 is none.
+func (w *watch) mark(m *machine, i int) {
+	switch {
+	case i < 0:
+	case i < 64:
+		w.bits |= 1 << i
+	default:
+		m.bits[w.more+i/64-1] |= 1 << (i % 64)
+	}
+}
+
 // has tells whether the name of that index was seen.
 func (m *machine) has(w *watch, i int) bool {
 	if i < 64 {
@@ -204,11 +215,7 @@ func (m *machine) watched(f *frame, text []byte, h uint32, start int) *node {
 		m.judgeText(u, text, m.depth, m.base+int64(start))
 	}
 	if i := n.find(text, h); i >= 0 {
-		if i < 64 {
-			w.bits |= 1 << i
-		} else {
-			m.bits[w.more+i/64-1] |= 1 << (i % 64)
-		}
+		w.mark(m, i)
 		return n.kids[i]
 	}
 	matched := 0

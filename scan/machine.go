@@ -14,8 +14,15 @@ type frame struct {
 	entry int32  // its entry on the tape, or -1
 	count int32  // members or elements so far
 	set   int32  // its nameSet, or -1
-	kind  Kind   // Array or Object; Null at the bottom of the stack
-	track bool   // refuses duplicate names
+
+	slot   int32 // the step that leads to what is inside
+	last   int32 // the step of the last name; 0: there was none
+	expect int32 // the first step that may follow
+
+	kind     Kind // Array or Object; Null at the bottom of the stack
+	track    bool // refuses duplicate names
+	chain    bool // there is a step for each name so far
+	followed bool // names so far are in steps only
 }
 
 // state is where the grammar stands between two bytes.
@@ -64,6 +71,9 @@ type machine struct {
 	sets  int // of the pool, in use
 	seed  maphash.Seed
 
+	learnt learnt
+	steps  []step // never more than its capacity
+
 	report  *Report // nil: there are no checks
 	watches []watch // beside stack
 	bits    []uint64
@@ -91,7 +101,8 @@ func (m *machine) begin(mask *Mask) {
 	}
 	m.mask = mask
 	m.tape = m.tape[:0]
-	m.stack[0] = frame{entry: -1, set: -1}
+	m.stack[0] = frame{entry: -1, set: -1, chain: true}
+	m.remember()
 	m.depth, m.state, m.next, m.bom = 0, atStart, mask.root, false
 	m.names, m.arena, m.sets = m.names[:0], m.arena[:0], 0
 	m.bits, m.scratch, m.unique = m.bits[:0], m.scratch[:0], 0
@@ -120,6 +131,8 @@ func (m *machine) run(b []byte, i int) (int, code) {
 		flags   Flags
 		c       code
 		x       byte
+		at      int32
+		s       *step
 	)
 	switch m.state {
 	case atFirst:
@@ -171,7 +184,7 @@ value:
 		}
 		m.depth++
 		f = &m.stack[m.depth]
-		f.enter(x, m)
+		f.enter(x, m, &m.stack[m.depth-1])
 		if n != nil {
 			m.open(f, n, b, start)
 		}
@@ -252,6 +265,17 @@ name:
 		return i, tooManyMembers
 	}
 	start = i
+	if f.expect != 0 {
+		if at = m.recall(f, b, i); at != 0 {
+			s = m.follow(f, at)
+			i += int(s.size)
+			n = s.node
+			goto value
+		}
+	}
+	if f.followed {
+		m.stray(f)
+	}
 	flags = 0
 	if end = short(b, i+1); end == 0 {
 		if end, flags, c = text(b, i+1); c != ok {
@@ -264,6 +288,9 @@ name:
 		if n, c = m.named(f, b[start+1:i-1], start+1, flags); c != ok {
 			return start, c
 		}
+	}
+	if f.chain {
+		m.learn(f, n, b, start, i, flags)
 	}
 
 colon:
@@ -285,12 +312,18 @@ func skip(b []byte, i int) int {
 	return i
 }
 
-// enter makes f the frame of what begins with the bracket x.
-func (f *frame) enter(x byte, m *machine) {
+// enter makes f the frame of what begins with the bracket x, inside of outer.
+func (f *frame) enter(x byte, m *machine, outer *frame) {
 	f.node, f.bloom, f.names, f.arena, f.entry, f.count, f.set = nil, 0, int32(len(m.names)), int32(len(m.arena)), -1, 0, -1
-	f.kind, f.track = Object, m.mask.rules.Unique
+	f.kind, f.track, f.chain, f.followed = Object, m.mask.rules.Unique, outer.chain, false
+	f.slot, f.last, f.expect = outer.slot, 0, 0
+	if outer.kind == Object {
+		f.slot = outer.last
+	}
 	if x == '[' {
 		f.kind = Array
+	} else if f.chain {
+		f.expect = m.steps[f.slot].first
 	}
 }
 

@@ -81,6 +81,7 @@ func (m *machine) violate(depth int, offset int64, v Violation) {
 // pointer is the place below depth open arrays and objects.
 func (m *machine) pointer(depth int) (pointer, folded string) {
 	var exact, star []byte
+	var memory [maxStepBytes]byte
 	for d := 1; d <= depth && len(exact) < maxPointer; d++ {
 		exact, star = append(exact, '/'), append(star, '/')
 		if f := &m.stack[d]; f.kind == Array {
@@ -88,7 +89,13 @@ func (m *machine) pointer(depth int) (pointer, folded string) {
 			star = append(star, '*')
 			continue
 		}
-		for _, c := range m.text(m.names[m.watches[d].name]) {
+		var text []byte
+		if at := m.watches[d].name; at < 0 {
+			text = m.steps[-at].text(&memory)
+		} else {
+			text = m.text(m.names[at])
+		}
+		for _, c := range text {
 			switch c {
 			case '~':
 				exact, star = append(exact, "~0"...), append(star, "~0"...)

@@ -232,10 +232,11 @@ func (m *machine) resumeText(b []byte) (int, code) {
 		return end, ok
 	}
 	m.state, m.next = atColon, nil
-	if !m.keep {
+	f := &m.stack[m.depth]
+	if f.chain = false; !m.keep {
 		return end, ok
 	}
-	n, c := m.named(&m.stack[m.depth], m.carried[1:len(m.carried)-1], int(m.start-m.base)+1, m.flags)
+	n, c := m.named(f, m.carried[1:len(m.carried)-1], int(m.start-m.base)+1, m.flags)
 	if c != ok {
 		return int(m.start - m.base), c
 	}
