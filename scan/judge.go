@@ -36,7 +36,8 @@ func (s *Scanner) ResetProgram(p *Program, r *Report) error {
 
 // watch is what checks need to know of an open array or object.
 type watch struct {
-	name    int    // of the member at hand: its index in machine.names, or that of its step, negative
+	step    *step  // of the member at hand; nil: it is at name
+	name    int    // in machine.names
 	start   int64  // where it begins
 	bits    uint64 // of the names seen, the first 64
 	more    int    // the others': where they begin in machine.bits
@@ -209,7 +210,7 @@ func (m *machine) element(f *frame) *node {
 // string begins at start, and gives what is wanted of its value.
 func (m *machine) watched(f *frame, text []byte, h uint32, start int) *node {
 	n, w := f.node, &m.watches[m.depth]
-	w.name = len(m.names) - 1
+	w.step, w.name = nil, len(m.names)-1
 	k := n.checks
 	for _, u := range k.names {
 		m.judgeText(u, text, m.depth, m.base+int64(start))

@@ -15,9 +15,9 @@ type frame struct {
 	count int32  // members or elements so far
 	set   int32  // its nameSet, or -1
 
-	slot   int32 // the step that leads to what is inside
-	last   int32 // the step of the last name; 0: there was none
-	expect int32 // the first step that may follow
+	slot   *step // leads to what is inside
+	last   *step // of the last name; nil: there was none
+	expect *step // the first one that may follow
 
 	kind     Kind // Array or Object; Null at the bottom of the stack
 	track    bool // refuses duplicate names
@@ -101,8 +101,8 @@ func (m *machine) begin(mask *Mask) {
 	}
 	m.mask = mask
 	m.tape = m.tape[:0]
-	m.stack[0] = frame{entry: -1, set: -1, chain: true}
 	m.remember()
+	m.stack[0] = frame{entry: -1, set: -1, chain: true, slot: &m.steps[0]}
 	m.depth, m.state, m.next, m.bom = 0, atStart, mask.root, false
 	m.names, m.arena, m.sets = m.names[:0], m.arena[:0], 0
 	m.bits, m.scratch, m.unique = m.bits[:0], m.scratch[:0], 0
@@ -131,7 +131,6 @@ func (m *machine) run(b []byte, i int) (int, code) {
 		flags   Flags
 		c       code
 		x       byte
-		at      int32
 		s       *step
 	)
 	switch m.state {
@@ -265,13 +264,20 @@ name:
 		return i, tooManyMembers
 	}
 	start = i
-	if f.expect != 0 {
-		if at = m.recall(f, b, i); at != 0 {
-			s = m.follow(f, at)
+	if s = f.expect; s != nil {
+		if i+maxStepBytes > len(b) || !s.is(b, i, f.node) {
+			s = m.recall(f, b, i)
+		}
+		if s != nil {
+			f.last, f.expect, f.followed = s, s.after, true
+			if s.aside {
+				m.heed(f, s, i)
+			}
 			i += int(s.size)
 			n = s.node
 			goto value
 		}
+		f.expect = nil // the steps that follow are those of another object
 	}
 	if f.followed {
 		m.stray(f)
@@ -316,14 +322,14 @@ func skip(b []byte, i int) int {
 func (f *frame) enter(x byte, m *machine, outer *frame) {
 	f.node, f.bloom, f.names, f.arena, f.entry, f.count, f.set = nil, 0, int32(len(m.names)), int32(len(m.arena)), -1, 0, -1
 	f.kind, f.track, f.chain, f.followed = Object, m.mask.rules.Unique, outer.chain, false
-	f.slot, f.last, f.expect = outer.slot, 0, 0
+	f.slot, f.last, f.expect = outer.slot, nil, nil
 	if outer.kind == Object {
 		f.slot = outer.last
 	}
 	if x == '[' {
 		f.kind = Array
 	} else if f.chain {
-		f.expect = m.steps[f.slot].first
+		f.expect = f.slot.first
 	}
 }
 

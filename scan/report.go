@@ -90,10 +90,10 @@ func (m *machine) pointer(depth int) (pointer, folded string) {
 			continue
 		}
 		var text []byte
-		if at := m.watches[d].name; at < 0 {
-			text = m.steps[-at].text(&memory)
+		if w := &m.watches[d]; w.step != nil {
+			text = w.step.text(&memory)
 		} else {
-			text = m.text(m.names[at])
+			text = m.text(m.names[w.name])
 		}
 		for _, c := range text {
 			switch c {

@@ -8,7 +8,7 @@ import "encoding/binary"
 // one comparison, what is wanted of the value, and that the name is no duplicate:
 // the names before it are those of an object that had none.
 //
-// Steps form a tree in machine.steps: after leads to what came next in the same
+// Steps form a tree, all in machine.steps: after leads to what came next in the same
 // object, first to what the object inside the value began with, other to another
 // name at the same place. Step 0 stands for the text itself. They are only a
 // memory of what was worked out the long way: without them, or with others,
@@ -20,8 +20,9 @@ type step struct {
 	index int32 // of the name in owner.names; -1: none
 	owner *node // what was wanted of the object
 	node  *node // what is wanted of the value
+	aside bool  // the name itself matters: there are checks, or it has an entry
 
-	before, after, first, other int32
+	before, after, first, other *step
 }
 
 const (
@@ -43,51 +44,52 @@ func (m *machine) remember() {
 		return
 	}
 	if m.steps == nil {
-		m.steps = make([]step, 0, maxSteps)
+		m.steps = make([]step, 0, maxSteps) // and never more: steps are pointed at
 	}
 	clear(m.steps)
 	m.learnt, m.steps = now, append(m.steps[:0], step{})
 }
 
-// recall gives the step of the name at i, or 0.
-func (m *machine) recall(f *frame, b []byte, i int) int32 {
-	if i+maxStepBytes > len(b) {
-		return 0
-	}
-	first, second := binary.LittleEndian.Uint64(b[i:]), binary.LittleEndian.Uint64(b[i+8:])
-	for at := f.expect; at != 0; {
-		s := &m.steps[at]
-		if first&s.masks[0] == s.words[0] && second&s.masks[1] == s.words[1] && s.owner == f.node &&
-			(s.size <= 16 || binary.LittleEndian.Uint64(b[i+16:])&s.masks[2] == s.words[2]) {
-			return at
-		}
-		at = s.other
-	}
-	return 0
+// is tells whether the name at i, behind which there are enough bytes, is the step's.
+func (s *step) is(b []byte, i int, owner *node) bool {
+	return binary.LittleEndian.Uint64(b[i:])&s.masks[0] == s.words[0] && binary.LittleEndian.Uint64(b[i+8:])&s.masks[1] == s.words[1] &&
+		s.owner == owner && (s.size <= 16 || binary.LittleEndian.Uint64(b[i+16:])&s.masks[2] == s.words[2])
 }
 
-// follow takes the step.
-func (m *machine) follow(f *frame, at int32) *step {
-	s := &m.steps[at]
-	f.last, f.expect, f.followed = at, s.after, true
-	if f.node != nil && f.node.checks != nil {
+// recall gives the step of the name at i, or nil.
+func (m *machine) recall(f *frame, b []byte, i int) *step {
+	if i+maxStepBytes <= len(b) {
+		for s := f.expect; s != nil; s = s.other {
+			if s.is(b, i, f.node) {
+				return s
+			}
+		}
+	}
+	return nil
+}
+
+// heed does what the name at i asks for, which the step s knows.
+func (m *machine) heed(f *frame, s *step, i int) {
+	if f.node.checks != nil {
 		w := &m.watches[m.depth]
-		w.name = -int(at)
+		w.step = s
 		w.mark(m, int(s.index))
 	}
-	return s
+	if s.node != nil && s.node.named {
+		m.put(s.node, Name, i, i+int(s.size)-1, 0)
+	}
 }
 
 // stray notes one by one the names that f has passed by steps, because one came
 // that no step knows.
 func (m *machine) stray(f *frame) {
-	f.followed, f.expect = false, 0
+	f.followed, f.expect = false, nil
 	if !f.track {
 		return
 	}
 	var memory [maxStepBytes]byte
-	for at := f.last; at != 0; at = m.steps[at].before {
-		text := m.steps[at].text(&memory)
+	for s := f.last; s != nil; s = s.before {
+		text := s.text(&memory)
 		m.seen(f, text, sketch(text), 0, true)
 	}
 }
@@ -105,34 +107,34 @@ func (s *step) text(memory *[maxStepBytes]byte) []byte {
 func (m *machine) learn(f *frame, n *node, b []byte, start, end int, flags Flags) {
 	size := end + 1 - start
 	f.chain = false
-	if flags != 0 || size > maxStepBytes || end >= len(b) || b[end] != ':' || len(m.steps) >= maxSteps || n != nil && n.named ||
+	if flags != 0 || size > maxStepBytes || end >= len(b) || b[end] != ':' || len(m.steps) >= maxSteps ||
 		f.node != nil && f.node.checks != nil && len(f.node.checks.names) > 0 {
 		return
 	}
-	link := &m.steps[f.last].after
-	if f.last == 0 {
-		link = &m.steps[f.slot].first
+	link := &f.slot.first
+	if f.last != nil {
+		link = &f.last.after
 	}
-	for others := 0; *link != 0; others++ {
+	for others := 0; *link != nil; others++ {
 		if others == maxOthers {
 			return
 		}
-		link = &m.steps[*link].other
+		link = &(*link).other
 	}
-	s := step{size: int32(size), index: -1, owner: f.node, node: n, before: f.last}
 	var memory, mask [maxStepBytes]byte
 	copy(memory[:], b[start:end+1])
 	for i := range size {
 		mask[i] = 0xFF
 	}
+	m.steps = append(m.steps, step{size: int32(size), index: -1, owner: f.node, node: n, before: f.last})
+	s := &m.steps[len(m.steps)-1]
 	for i := range s.words {
 		s.words[i], s.masks[i] = binary.LittleEndian.Uint64(memory[8*i:]), binary.LittleEndian.Uint64(mask[8*i:])
 	}
 	if f.node != nil {
 		text := b[start+1 : end-1]
 		s.index = int32(f.node.find(text, sketch(text)))
+		s.aside = f.node.checks != nil || n != nil && n.named
 	}
-	*link = int32(len(m.steps))
-	f.last, f.chain = *link, true
-	m.steps = append(m.steps, s)
+	*link, f.last, f.chain = s, s, true
 }
