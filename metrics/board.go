@@ -161,36 +161,57 @@ func (b *Board) fileEvents() {
 // the lock.
 func (b *Board) happened() map[string]map[string]uint64 {
 	out := make(map[string]map[string]uint64)
-	if len(b.events) == 0 {
-		return out
-	}
-	if b.Version != nil && b.Targets != nil && (b.targets == nil || b.targetsV != b.Version()) {
-		b.targets, b.targetsV = b.Targets(), b.Version()
-	}
-	for _, s := range b.events {
+	b.eachEvent(func(service string, s *eventSeries) {
 		n := uint64(0)
 		for _, c := range s.counts {
 			n += uint64(c)
 		}
-		service, isService := strings.CutPrefix(s.owner, "service:")
-		if !isService {
-			service = b.targets[s.owner]
-		}
-		if n == 0 || service == "" {
-			continue
+		if n == 0 {
+			return
 		}
 		if out[service] == nil {
 			out[service] = make(map[string]uint64)
 		}
 		out[service][s.name] += n
-		if s.name == "cache collapsed" && !isService {
-			if r := b.routes[s.owner]; r != nil {
-				requests, _ := r.window()
-				out[service]["batched"] += requests
-			}
+		if r := b.routes[s.owner]; r != nil && s.name == "cache collapsed" {
+			requests, _ := r.window()
+			out[service]["batched"] += requests
+		}
+	})
+	return out
+}
+
+// fellBack counts the other answers that a filter gave, by the service that failed.
+// The caller has the lock.
+func (b *Board) fellBack() map[string]uint64 {
+	out := make(map[string]uint64)
+	b.eachEvent(func(service string, s *eventSeries) {
+		switch s.name {
+		case "fallback static", "fallback service", "fallback stale":
+			out[service] += s.last
+		}
+	})
+	return out
+}
+
+// eachEvent gives the events of routes and services that are known, with their
+// service.
+func (b *Board) eachEvent(take func(service string, s *eventSeries)) {
+	if len(b.events) == 0 {
+		return
+	}
+	if b.Version != nil && b.Targets != nil && (b.targets == nil || b.targetsV != b.Version()) {
+		b.targets, b.targetsV = b.Targets(), b.Version()
+	}
+	for _, s := range b.events {
+		service, isService := strings.CutPrefix(s.owner, "service:")
+		if !isService {
+			service = b.targets[s.owner]
+		}
+		if service != "" {
+			take(service, s)
 		}
 	}
-	return out
 }
 
 // span is how long the last n seconds really were. The caller has the lock.

@@ -168,7 +168,11 @@ func (s *Hystrix) objects(now time.Time, byRoute bool) []*object {
 	var out []*object
 	for i := range stats {
 		st := &stats[i]
-		out = append(out, s.command(st, happened[st.Name], now), s.pool(st, b.services[st.Name], now))
+		command := s.command(st, happened[st.Name], now)
+		if cfg, on := clusters[i].BreakerConfig(); on {
+			command.breaker(&cfg)
+		}
+		out = append(out, command, s.pool(st, b.services[st.Name], now))
 		if o := s.collapser(st.Name, happened[st.Name], now); o != nil {
 			out = append(out, o)
 		}
@@ -250,11 +254,15 @@ func latency(o *object, name string, l *resilience.LatencyStats) {
 	o.set(name+"_mean", l.Mean.Round(time.Millisecond).Milliseconds())
 }
 
-// What a service has unless its file says otherwise.
+// breaker sets what the service's breaker is made of.
+func (o *object) breaker(cfg *resilience.BreakerConfig) {
+	o.set("propertyValue_circuitBreakerRequestVolumeThreshold", count(cfg.Volume))
+	o.set("propertyValue_circuitBreakerSleepWindowInMilliseconds", cfg.Open.Milliseconds())
+	o.set("propertyValue_circuitBreakerErrorThresholdPercentage", count(cfg.ErrorPercent))
+}
+
+// What routes and filters have unless the file says otherwise.
 const (
-	usualVolume   = 20
-	usualSleep    = 2000  // ms
-	usualPercent  = 50    // of errors
 	usualTimeout  = 15000 // ms
 	usualFallback = 10    // calls at once
 )
@@ -262,9 +270,6 @@ const (
 // properties sets the settings that boards show.
 func (o *object) properties(g *upstream.GuardStats) {
 	const at = "propertyValue_"
-	o.set(at+"circuitBreakerRequestVolumeThreshold", usualVolume)
-	o.set(at+"circuitBreakerSleepWindowInMilliseconds", usualSleep)
-	o.set(at+"circuitBreakerErrorThresholdPercentage", usualPercent)
 	o.put(at+"circuitBreakerForceOpen", strconv.FormatBool(g.Breaker.Mode == resilience.ForcedOpen))
 	o.put(at+"circuitBreakerForceClosed", strconv.FormatBool(g.Breaker.Mode == resilience.ForcedClosed))
 	o.put(at+"circuitBreakerEnabled", strconv.FormatBool(!g.BreakerOff))

@@ -235,6 +235,8 @@ func TestBoardsArithmetic(t *testing.T) {
 	}
 	for key, want := range map[string]float64{
 		"rollingCountSuccess": 18, "rollingCountFailure": 9, "rollingCountExceptionsThrown": 9, "rollingCountFallbackMissing": 9, "rollingCountTimeout": 0,
+		"propertyValue_circuitBreakerRequestVolumeThreshold": 20, "propertyValue_circuitBreakerSleepWindowInMilliseconds": 2000,
+		"propertyValue_circuitBreakerErrorThresholdPercentage": 50,
 	} {
 		if command[key] != want {
 			t.Errorf("%s is %v, want %v", key, command[key], want)
@@ -272,6 +274,9 @@ func TestFilterEventsReachTheCommand(t *testing.T) {
 	rec.Filter("fallback", "service:s", "service")
 	rec.Filter("fallback", "elsewhere", "service")
 	b.sample(time.Unix(1_790_000_001, 0))
+	if n := b.View().Services[0].Fallbacks; n != 3 {
+		t.Errorf("the board has %d fallbacks", n)
+	}
 	h := &Hystrix{Board: b}
 	var command, collapser *object
 	for _, o := range h.objects(time.Now(), false) {

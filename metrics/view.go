@@ -142,8 +142,10 @@ func (b *Board) view() View {
 		v.ConfigVersion = b.Version()
 	}
 	v.Services = make([]ServiceView, 0, len(b.services))
+	fellBack := b.fellBack()
 	for _, c := range b.Clusters() {
 		s := b.serviceView(c)
+		s.Fallbacks = fellBack[s.Name]
 		v.Totals.InFlight += s.InFlight
 		v.Services = append(v.Services, s)
 	}
@@ -213,7 +215,7 @@ func (v *ServiceView) guard(g *upstream.GuardStats) {
 		v.Limit.Shed += n
 	}
 	v.Budget = BudgetView{g.Budget.Taken, g.Budget.Refused}
-	v.Retried, v.Fallbacks, v.Counts = g.Retried, g.Fallbacks, CountsView(g.Counts)
+	v.Retried, v.Counts = g.Retried, CountsView(g.Counts)
 }
 
 func (b *Board) routeViews() []RouteView {

@@ -206,6 +206,9 @@ func NewBreaker(cfg BreakerConfig) *Breaker { //nolint:gocritic // kept as a val
 	return b
 }
 
+// Config is what the breaker was made of, defaults filled in.
+func (b *Breaker) Config() BreakerConfig { return b.cfg }
+
 // Permit is the right to make one call. It must be given back with
 // [Permit.Done] on every path; a second Done does nothing.
 type Permit struct {

@@ -55,6 +55,14 @@ type GuardStats struct {
 	MaxInFlight int
 }
 
+// BreakerConfig gives the settings of the service's breaker; false when it is off.
+func (c *Cluster) BreakerConfig() (resilience.BreakerConfig, bool) {
+	if b := c.guard.breaker; b != nil {
+		return b.Config(), true
+	}
+	return resilience.BreakerConfig{}, false
+}
+
 func (g *guard) stats() GuardStats {
 	s := GuardStats{
 		BreakerOff: g.breaker == nil, LimitOff: g.places == nil,
