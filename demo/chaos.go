@@ -17,16 +17,20 @@ type Act struct {
 }
 
 // Script is what happens in a round, in order. One instance is in trouble at a
-// time, and each has others of its service beside it. Those that write are not
-// stopped: they could hold the lock of the database that the others share.
+// time, and each has others of its service beside it. They are of services that
+// are only read: what changes something and was under way when its instance was
+// killed can't be sent again, since it may have been done, and an instance that
+// is stopped could hold the lock of the database that the others share.
 func Script() []Act {
 	const s = time.Second
 	return []Act{
-		{At: 6 * s, Instance: "auction-1", Trouble: Kill, For: 4 * s},
-		{At: 15 * s, Instance: "restaurant-2", Trouble: Hang, For: 10 * s},
-		{At: 32 * s, Instance: "location-2", Trouble: Fail, For: 6 * s},
-		{At: 44 * s, Instance: "restaurant-3", Trouble: Slow, For: 6 * s},
-		{At: 56 * s, Instance: "location-1", Trouble: Refuse, For: 6 * s},
+		{At: 6 * s, Instance: "restaurant-1", Trouble: Kill, For: 4 * s},
+		{At: 16 * s, Instance: "location-2", Trouble: Fail, For: 6 * s},
+		{At: 28 * s, Instance: "restaurant-3", Trouble: Slow, For: 6 * s},
+		{At: 40 * s, Instance: "location-1", Trouble: Refuse, For: 6 * s},
+		// Long enough for its lease to end. That is when a minute of renewals has
+		// been seen, before which the registry evicts nobody.
+		{At: 54 * s, Instance: "restaurant-2", Trouble: Hang, For: 10 * s},
 	}
 }
 

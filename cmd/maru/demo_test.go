@@ -258,7 +258,7 @@ func TestDemoChaos(t *testing.T) {
 	}
 	waitFor(t, func() bool { return strings.Contains(r.said(), "  round  ") })
 	said := r.said()
-	for _, want := range []string{"✓ auction-1 was started again", "✓ restaurant-2 is well again", "users: ", "before anything broke p99 was"} {
+	for _, want := range []string{"✓ restaurant-1 was started again", "✓ restaurant-2 is well again", "users: ", "before anything broke p99 was"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("no %q in\n%s", want, said)
 		}
