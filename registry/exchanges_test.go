@@ -139,10 +139,15 @@ func (e exchange) run(t *testing.T, g *Registry) (*http.Response, string) {
 	return resp, string(data)
 }
 
+// nobodyThere is a network of instances that are not looked at.
+func nobodyThere(context.Context, string, string) (net.Conn, error) {
+	return nil, errors.New("no route to host")
+}
+
 // started runs a registry in the bubble of the test until the test ends.
 func started(t *testing.T, cfg Config) *Registry {
 	t.Helper()
-	g := New(cfg, Env{Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no route to host") }})
+	g := New(cfg, Env{Dial: nobodyThere})
 	run(t, g)
 	return g
 }
