@@ -370,15 +370,15 @@ func (x *run) merged(first bool) bool {
 		}
 		x.out.Literal(e.lit)
 		x.trail = append(x.trail[:0], step{name: e.name})
-		ok := true
+		what := wroteValue
 		if e.concat {
 			done[e.name] = true
 			x.concat(e.name)
 		} else {
-			ok = x.entry(e, s, r)
+			what = x.entry(e, s, r)
 		}
 		x.trail = x.trail[:0]
-		if !ok {
+		if what == wroteNothing {
 			x.out.Back(mark)
 			continue
 		}
@@ -390,15 +390,15 @@ func (x *run) merged(first bool) bool {
 	return first
 }
 
-func (x *run) entry(e *entry, s *levelState, r row) bool {
+func (x *run) entry(e *entry, s *levelState, r row) wrote {
 	switch {
 	case r.code != codeOK:
-		return x.failed(e.level, r.failure)
+		return x.failed(&outField{level: e.level}, r.failure)
 	case r.null || len(s.elems) == 0:
 		return x.nothing(&outField{level: e.level})
 	}
 	x.out.Span(s.elems[0].tape.Span(s.elems[0].ref))
-	return true
+	return wroteValue
 }
 
 // concat joins the lists of all entries of a name, in written order.

@@ -47,11 +47,11 @@ type failure struct {
 
 // note is a part that failed, for the client.
 type note struct {
-	level  *level
+	part   string // its path in the answer, without indexes
 	code   code
 	policy policyKind
 	n      int
-	path   string // with indexes, of the first one
+	path   []step // of the first one
 }
 
 // problem is what a client gets when a required part failed. The service's own
@@ -100,7 +100,7 @@ func partialHeaderValue(notes []note) string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(`"` + n.level.shown + `";code=` + n.code.String() + ";policy=" + policy{kind: n.policy}.word())
+		b.WriteString(`"` + n.part + `";code=` + n.code.String() + ";policy=" + policy{kind: n.policy}.word())
 		if n.n > 1 {
 			b.WriteString(";n=" + strconv.Itoa(n.n))
 		}
@@ -114,14 +114,16 @@ type step struct {
 	index int
 }
 
-func pathOf(trail []step) string {
+// pathOf writes a path with dots, with or without the indexes of lists.
+func pathOf(trail []step, indexes bool) string {
 	var b strings.Builder
 	for _, s := range trail {
-		if s.name == "" {
+		switch {
+		case s.name != "":
+			b.WriteString("." + s.name)
+		case indexes:
 			b.WriteString("." + strconv.Itoa(s.index))
-			continue
 		}
-		b.WriteString("." + s.name)
 	}
 	return strings.TrimPrefix(b.String(), ".")
 }

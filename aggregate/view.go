@@ -313,7 +313,7 @@ func (x *run) respondAll() (*message.Response, error) {
 	if x.p.merge != nil {
 		first = x.merged(first)
 	} else {
-		first = x.members(x.p.root, 0, elem{}, first)
+		first, _ = x.members(x.p.root, 0, elem{}, first)
 	}
 	if len(x.notes) > 0 && x.p.partial == partialBody && !x.p.graphql {
 		x.errorsMember(first)
@@ -328,7 +328,7 @@ func (x *run) respondAll() (*message.Response, error) {
 		return nil, p
 	}
 	if len(x.notes) > 0 && x.p.partial == partialRefuse {
-		return nil, failure{code: x.notes[0].code}.problem(x.notes[0].level.shown)
+		return nil, failure{code: x.notes[0].code}.problem(x.notes[0].part)
 	}
 	if x.out.Err() != nil {
 		return nil, failure{code: codeLimit}.problem("")
@@ -359,7 +359,7 @@ func (x *run) errorsMember(first bool) {
 			x.out.Byte(',')
 		}
 		x.out.Literal(`{"path":`)
-		x.out.Text(n.path)
+		x.out.Text(pathOf(n.path, true))
 		x.out.Literal(`,"code":"` + n.code.String() + `"}`)
 	}
 	x.out.Byte(']')
