@@ -427,6 +427,9 @@ func (w *whole) unused() {
 	for _, name := range w.file.ViewServices() {
 		used[name] = true
 	}
+	for _, name := range w.file.Turbine.AppConfig { // its endpoints are followed
+		used[name] = true
+	}
 	w.file.Source.words(used)
 	for _, name := range w.services() {
 		if !used[name] {

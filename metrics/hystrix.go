@@ -169,6 +169,7 @@ func (s *Hystrix) objects(now time.Time, byRoute bool) []*object {
 	for i := range stats {
 		st := &stats[i]
 		command := s.command(st, happened[st.Name], now)
+		command.thrown(b.services[st.Name])
 		if cfg, on := clusters[i].BreakerConfig(); on {
 			command.breaker(&cfg)
 		}
@@ -221,7 +222,9 @@ func (s *Hystrix) command(st *upstream.Stats, happened map[string]uint64, now ti
 	o.set("rollingCountSuccess", count(c.Success))
 	o.set("rollingCountThreadPoolRejected", count(c.Rejected))
 	o.set("rollingCountTimeout", count(c.Timeout))
-	fallbacks(o, c.Errors()+c.ShortCircuited, happened)
+	o.set("rollingCountFallbackSuccess", count(happened["fallback static"]+happened["fallback service"]+happened["fallback stale"]))
+	o.set("rollingCountFallbackFailure", count(happened["fallback failed"]))
+	o.set("rollingCountFallbackRejection", count(happened["fallback full"]))
 	o.set("rollingCountResponsesFromCache", count(happened["cache hit"]+happened["cache stale"]))
 	o.set("rollingCountCollapsedRequests", count(happened["cache collapsed"]))
 	o.set("currentConcurrentExecutionCount", count(g.InFlight))
@@ -232,16 +235,16 @@ func (s *Hystrix) command(st *upstream.Stats, happened map[string]uint64, now ti
 	return o
 }
 
-// fallbacks tells how many errors clients saw, and what became of the others.
-func fallbacks(o *object, errors uint64, happened map[string]uint64) {
-	served := happened["fallback static"] + happened["fallback service"] + happened["fallback stale"]
-	failed, full := happened["fallback failed"], happened["fallback full"]
-	thrown := errors - min(served, errors)
-	o.set("rollingCountExceptionsThrown", count(thrown))
-	o.set("rollingCountFallbackSuccess", count(served))
-	o.set("rollingCountFallbackFailure", count(failed))
-	o.set("rollingCountFallbackRejection", count(full))
-	o.set("rollingCountFallbackMissing", count(thrown-min(failed+full, thrown)))
+// thrown sets how many errors clients saw, and how many of them no fallback was
+// tried for.
+func (o *object) thrown(counted *series) {
+	if counted == nil {
+		return
+	}
+	_, errors := counted.window()
+	thrown := count(errors)
+	o.set("rollingCountExceptionsThrown", thrown)
+	o.set("rollingCountFallbackMissing", max(thrown-o.get("rollingCountFallbackFailure")-o.get("rollingCountFallbackRejection"), 0))
 }
 
 // latency sets a map of percentiles and its mean, in milliseconds.
