@@ -45,6 +45,7 @@ func (a *API) families() []*dto.MetricFamily {
 		stats := rt.Services()
 		e.services(stats)
 		e.endpoints(stats)
+		e.guards(stats)
 		e.health(stats)
 		e.caches(rt.Kept())
 	}

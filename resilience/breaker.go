@@ -31,7 +31,9 @@ type BreakerConfig struct {
 	// (default 3), and Successes how many in a row close it (default 2).
 	Trials, Successes int
 	// HalfOpen is the longest that trials may take (default 30s, twice the
-	// usual overall time-out): after it a lost trial no longer counts.
+	// usual overall time-out): after it a lost trial no longer counts. Where it is
+	// known what is slow, a trial that takes longer has failed, and another may
+	// begin after the open time: a service that hangs would keep it until then.
 	HalfOpen time.Duration
 	// Jitter is how much an open time varies (default 0.1 for ±10 %).
 	Jitter float64
@@ -258,7 +260,7 @@ func (b *Breaker) Passes(now time.Time) bool {
 		return true
 	case Auto:
 	}
-	return State(b.state.Load()) == Closed || now.Sub(b.born) >= time.Duration(b.until.Load())
+	return State(b.state.Load()) != Open || now.Sub(b.born) >= time.Duration(b.until.Load())
 }
 
 // try gives the permit of a trial, if there is one to give.
@@ -284,7 +286,7 @@ func (b *Breaker) trial(now time.Time) (p Permit, ok bool, change BreakerChange)
 			return p, false, change
 		}
 		b.trials, b.successes, b.running = 0, 0, false
-		b.turn(HalfOpen, since+b.cfg.HalfOpen)
+		b.turn(HalfOpen, since+b.trialTime())
 		change = BreakerChange{State: HalfOpen, Why: "time is up"}
 	case HalfOpen:
 		switch {
@@ -295,8 +297,17 @@ func (b *Breaker) trial(now time.Time) (p Permit, ok bool, change BreakerChange)
 		}
 	}
 	b.running = true
+	b.until.Store(int64(since + b.trialTime()))
 	b.trials++
 	return Permit{b: b, began: now, turn: b.turns.Load(), trial: true}, true, change
+}
+
+// trialTime is how long a trial may take.
+func (b *Breaker) trialTime() time.Duration {
+	if bound := time.Duration(b.slow.bound.Load()); bound > 0 {
+		return min(bound, b.cfg.HalfOpen)
+	}
+	return b.cfg.HalfOpen
 }
 
 // tell passes a change on, if it is one. Nobody holds the lock.

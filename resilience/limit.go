@@ -45,7 +45,7 @@ type LimitConfig struct {
 // Gradient differs from its model where that one hurts. A limit that holds calls
 // back though the service is as quick as ever grows by half, and before its first
 // bound was met by the whole ([Limit.Learning]), instead of by less than one a
-// second. It falls at once and not by a fifth of the way. Times below 40 ms are
+// second. It falls at once and not by a fifth of the way. Times below 25 ms are
 // never a reason to fall. And where falling did not make the service quicker, the
 // service has become a slower one: the limit goes back up, and the new time is
 // what is usual.
@@ -61,6 +61,7 @@ type Limit struct {
 	round    atomic.Int64 // good calls that end it before that
 	pressed  atomic.Bool  // somebody had to wait for a place in this window
 	learning atomic.Bool
+	usual    atomic.Int64 // nanoseconds; 0: not known
 	times    histogram
 
 	mu       sync.Mutex // of a window's end
@@ -94,7 +95,7 @@ const (
 	sprint      = 1.5
 	drift       = 1.1
 	leastTime   = 100 * time.Microsecond // shorter medians say more of the clock than of the service
-	comfort     = 40 * time.Millisecond  // a queue that nobody notices
+	comfort     = 25 * time.Millisecond  // a queue that nobody notices
 	floorTime   = 5 * time.Minute        // the least median of this time, or twice that, is remembered
 	window      = time.Second
 	pressWindow = 200 * time.Millisecond // while somebody has to wait
@@ -135,6 +136,10 @@ func (l *Limit) InFlight() int { return int(l.inflight.Load()) }
 // known, and who finds no place may well find one in a moment.
 func (l *Limit) Learning() bool { return l.learning.Load() }
 
+// Usual is how long calls take while they need not wait for one another; 0 when
+// that is not known, or does not matter to the algorithm.
+func (l *Limit) Usual() time.Duration { return time.Duration(l.usual.Load()) }
+
 // Enter takes a place; false says that the limit is reached. After true,
 // [Limit.Done] must follow.
 func (l *Limit) Enter() bool {
@@ -163,15 +168,28 @@ func (l *Limit) seen(n int64) {
 
 // Pressed tells that a call found no place at once.
 func (l *Limit) Pressed(now time.Time) {
-	if l.pressed.Load() || l.cfg.Algorithm != Gradient || !l.pressed.CompareAndSwap(false, true) {
+	if l.pressed.Load() || l.cfg.Algorithm != Gradient || !l.mu.TryLock() {
 		return
 	}
+	defer l.mu.Unlock()
+	// What was seen before, while there was room, says nothing about now.
+	since := int64(now.Sub(l.born))
+	l.restart(since)
+	l.end.Store(since + int64(pressWindow))
 	if l.learning.Load() {
-		l.round.Store(l.good.Load() + max(l.limit.Load(), int64(l.cfg.Samples)))
+		l.round.Store(max(l.limit.Load(), int64(l.cfg.Samples)))
 	}
-	if soon := int64(now.Sub(l.born) + pressWindow); soon < l.end.Load() {
-		l.end.Store(soon)
-	}
+	l.pressed.Store(true)
+}
+
+// restart begins a window. The caller has the lock.
+func (l *Limit) restart(since int64) {
+	l.good.Store(0)
+	l.dropped.Store(0)
+	l.times.reset()
+	l.began = since
+	l.end.Store(since + int64(window))
+	l.round.Store(math.MaxInt64)
 }
 
 // Done gives the place back. took is the time to the head of the answer.
@@ -216,21 +234,19 @@ func (l *Limit) turn(since int64) {
 		least = pressCalls
 	}
 	if good < least && !(lossy && good+dropped >= least) {
-		l.end.Store(since + int64(window)) // too little to tell: this one goes on
+		l.end.Store(max(l.began+int64(window), since+int64(pressWindow))) // too little to tell: this one goes on
 		return
 	}
-	l.good.Add(-good)
-	l.dropped.Add(-dropped)
-	w := look{
-		span: time.Duration(max(since-l.began, 1)), at: since,
-		peak: float64(l.peak.Swap(l.inflight.Load())), pressed: l.pressed.Swap(false),
-	}
+	w := look{span: time.Duration(max(since-l.began, 1)), at: since}
 	var sum [histogramSize]uint64
 	w.median = float64(quantile(&sum, l.times.addTo(&sum), 0.5))
-	l.times.reset()
-	l.began = since
-	l.end.Store(since + int64(window))
-	l.round.Store(math.MaxInt64)
+	if l.cfg.Algorithm == Gradient && w.span < window && float64(w.span) < 2*w.median {
+		l.end.Store(min(l.began+int64(2*w.median), l.began+int64(window))) // most of these calls began before it
+		l.round.Store(math.MaxInt64)
+		return
+	}
+	w.peak, w.pressed = float64(l.peak.Swap(l.inflight.Load())), l.pressed.Swap(false)
+	l.restart(since)
 	if lossy {
 		l.estimate *= backoff
 	} else {
@@ -272,6 +288,7 @@ func (l *Limit) gradient(w *look) {
 	// What is usual may not creep up with the limit: it stays near the time that
 	// calls took when there were few.
 	usual := max(min(l.long, drift*floor), float64(comfort)/tolerance)
+	l.usual.Store(int64(usual))
 	slope := min(max(tolerance*usual/w.median, 0.5), 1)
 	if slope < 1 {
 		l.fall(w, slope)
@@ -295,10 +312,12 @@ func (l *Limit) fall(w *look, slope float64) {
 	switch {
 	case !w.pressed && w.peak < l.estimate/2:
 		return // it is not the limit that fills the service
+	case w.peak > 1.1*l.estimate+1:
+		return // it fell a moment ago, and those beyond it are still under way
 	case l.learning.Swap(false) && w.pressed:
 		l.slows = 2 // the last doubling was too much, or the service was busy before
 		l.from = descent{l.estimate, w.median}
-		l.estimate = l.estimate*slope/tolerance + headroom
+		l.estimate = l.estimate*slope/tolerance + headroom*smoothing
 		return
 	case l.slows < 2 && w.span < window:
 		return // a hiccup, perhaps of this process
@@ -313,7 +332,7 @@ func (l *Limit) fall(w *look, slope float64) {
 		l.from = descent{}
 		return
 	}
-	l.estimate = l.estimate*slope + headroom
+	l.estimate = l.estimate*slope + headroom*smoothing
 }
 
 // remember takes the median into the long average.

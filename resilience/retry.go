@@ -96,6 +96,9 @@ func (b *Budget) EnterAt(now time.Time, asked bool) int {
 	return int(b.calls.Add(1))
 }
 
+// Calls is how many calls are under way.
+func (b *Budget) Calls() int { return int(b.calls.Load()) }
+
 // Leave is the end of a call.
 func (b *Budget) Leave() { b.calls.Add(-1) }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strings"
@@ -31,6 +32,7 @@ type instance struct {
 	wait   sync.WaitGroup
 	change chan struct{}     // closed at each change of mode
 	each   func(n int64) int // when not nil, gives the status of the n-th answer
+	busy   chan struct{}     // when not nil, has room for as many as are worked on at once
 }
 
 // The ways to behave.
@@ -130,6 +132,13 @@ func (i *instance) answer(nc net.Conn) bool {
 	}
 	if i.each != nil && i.each(i.tries.Load()) != 200 {
 		status = "500 Internal Server Error"
+	}
+	if i.busy != nil {
+		i.busy <- struct{}{}
+		defer func() { <-i.busy }()
+	}
+	if i.busy != nil { // no two are alike
+		took = time.Duration(float64(took) * (0.8 + 0.4*rand.Float64()))
 	}
 	time.Sleep(took)
 	_, err := io.WriteString(nc, "HTTP/1.1 "+status+"\r\nContent-Length: 2\r\n\r\nok")

@@ -43,6 +43,7 @@ type guard struct {
 	quiet    atomic.Int64
 	adjusted atomic.Int64 // when the places were last told of the limit
 	applied  atomic.Int64 // and the limit that they were told
+	slack    atomic.Int64 // and the places beyond it
 
 	retried   atomic.Uint64
 	fallbacks atomic.Uint64
@@ -51,6 +52,8 @@ type guard struct {
 const (
 	// queuePatience is how long a call without a deadline waits for a place.
 	queuePatience = time.Second
+	// leastPatience is how long a call waits even if the service is quicker.
+	leastPatience = 25 * time.Millisecond
 	// learningQueue is how many calls may wait while it is not known how much the
 	// service can take: a burst at the start is no overload yet.
 	learningQueue = 1024
@@ -168,14 +171,19 @@ func (k *call) enter(r *message.Request) *problem.Error {
 	since := k.began.Sub(g.c.born)
 	n := g.budget.EnterAt(k.began, !k.x.Retrying || !r.Header.Has(message.XMaruAttempt))
 	g.most.see(since, n)
-	if g.breaker != nil && n >= stallFrom {
-		if n == stallFrom {
-			g.quiet.Store(int64(since))
-		} else {
-			g.breaker.Stalled(k.began, since-time.Duration(g.quiet.Load()))
-		}
+	if n == stallFrom {
+		g.quiet.Store(int64(since))
+	} else if n > stallFrom {
+		g.listen(k.began)
 	}
 	return nil
+}
+
+// listen tells the breaker when nothing comes back of all that is under way.
+func (g *guard) listen(now time.Time) {
+	if g.breaker != nil {
+		g.breaker.Stalled(now, now.Sub(g.c.born)-time.Duration(g.quiet.Load()))
+	}
 }
 
 // open is the refusal of an open breaker.
@@ -220,6 +228,9 @@ func (k *call) place() *problem.Error {
 	if k.placed = g.places.TryEnterAt(k.came, p); k.placed {
 		return nil
 	}
+	if g.budget.Calls() >= stallFrom {
+		g.listen(k.came)
+	}
 	if g.breaker != nil && !g.breaker.Passes(k.came) {
 		_, _ = g.breaker.AllowAt(k.came) // counted as refused, and no reason to wait
 		return g.open(k.came)
@@ -228,15 +239,11 @@ func (k *call) place() *problem.Error {
 	if since := int64(k.came.Sub(g.c.born)); since-g.adjusted.Load() >= int64(adjustEach) {
 		g.adjust(k.came)
 	}
-	patience := queuePatience
-	if d := k.x.Deadline; !d.IsZero() {
-		patience = resilience.Patience(d.Sub(k.came))
-	}
 	gone := make(message.Gone)
 	if err := k.x.OnCancel(gone); err != nil {
 		return givenUp(err)
 	}
-	err := g.places.EnterAs(p, gone, patience)
+	err := g.places.EnterAs(p, gone, k.patience())
 	k.x.OffCancel(gone)
 	k.began = g.c.env.Now()
 	switch {
@@ -251,6 +258,24 @@ func (k *call) place() *problem.Error {
 	full := problem.Wrap(err, 503, "overloaded", "service "+g.c.name+" has as many requests as it can take")
 	full.RetryAfter = time.Second
 	return full
+}
+
+// patience is how long the call may wait for a place: a quarter of its time, and
+// where the limit follows the service, no longer than a call usually takes. Who
+// waits longer than that gets an answer too late to be glad of it.
+func (k *call) patience() time.Duration {
+	d := queuePatience
+	if by := k.x.Deadline; !by.IsZero() {
+		d = resilience.Patience(by.Sub(k.came))
+	}
+	usual, least := k.g.limit.Usual(), leastPatience
+	if usual == 0 {
+		return d
+	}
+	if k.g.limit.Learning() {
+		least *= 2
+	}
+	return min(d, max(usual, least))
 }
 
 // adjust tells the places what the limit is now. Calls that hang at endpoints
@@ -268,7 +293,9 @@ func (g *guard) adjust(now time.Time) {
 	if g.limit.Learning() {
 		spare = learningQueue
 	}
-	g.places.Adjust(limit, min(stuck, limit), spare)
+	stuck = min(stuck, limit)
+	g.slack.Store(int64(stuck))
+	g.places.Adjust(limit, stuck, spare)
 }
 
 // answered judges a response by its head.
@@ -379,7 +406,7 @@ func (g *guard) sample(k *call) {
 	case k.end == resilience.Success && k.last >= 0:
 		o = k.end
 	}
-	g.limit.Observe(k.ended, o, k.last, g.places.InFlight())
+	g.limit.Observe(k.ended, o, k.last, g.places.InFlight()-int(g.slack.Load()))
 	g.places.Leave()
 	if int64(g.limit.Limit()) != g.applied.Load() {
 		g.adjust(k.ended)
