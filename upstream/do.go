@@ -275,7 +275,7 @@ func (c *Cluster) answered(r *message.Request, ep *Endpoint, status int) {
 	x := &r.X
 	head := x.Phases[message.PhaseHead]
 	if good {
-		ep.noteTime(head - x.Phases[message.PhaseSent])
+		c.noteTime(ep, head-x.Phases[message.PhaseSent])
 	}
 	c.balancer.record(ep, head-x.Phases[message.PhaseSent], x.Began.Sub(c.born)+head, good)
 }

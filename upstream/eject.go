@@ -123,6 +123,7 @@ func (e *Endpoint) startOver() {
 	e.latency.w.Store(0)
 	e.success.w.Store(0)
 	e.tally.clearRows()
+	e.tally.slow.Store(0)
 }
 
 // startSlowly begins a slow start.

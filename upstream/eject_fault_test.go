@@ -159,6 +159,40 @@ func TestHealthyStaysIn(t *testing.T) {
 	}
 }
 
+// TestSlowInNoise makes one endpoint slow whose siblings have slow moments too, so
+// that the picker alone would not keep away from it.
+func TestSlowInNoise(t *testing.T) {
+	const begin, end, whole = 5 * time.Second, 15 * time.Second, 26 * time.Second
+	synctest.Test(t, func(t *testing.T) {
+		e := newEstate(t, 3, 10*time.Millisecond, Config{})
+		defer e.stop()
+		for _, i := range e.instances {
+			i.each = func(n int64) int {
+				if n%40 == 0 {
+					time.Sleep(time.Duration(n%7) * 10 * time.Millisecond)
+				}
+				return 200
+			}
+		}
+		all := e.load(500, whole, map[time.Duration]func(){
+			begin: func() { e.instances[0].become(slow10) },
+			begin + 600*time.Millisecond: func() {
+				if s := e.row(0); s.State != Ejected || s.Ejected.Kind != SlowAnswers {
+					t.Errorf("%+v", s)
+				}
+			},
+			end: func() { e.instances[0].become(healthy) },
+		})
+		was, is := p99(between(all, time.Second, begin)), p99(between(all, begin+2*time.Second, whole))
+		if is > was*3/2 {
+			t.Errorf("p99 %v, healthy %v", is, was)
+		}
+		if got := share(between(all, whole-time.Second, whole), "e0:80"); got < 0.25 {
+			t.Errorf("in the end it gets %.2f of the requests", got)
+		}
+	})
+}
+
 // One slow answer is no reason, and neither is what is over.
 func TestOneSlowAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -25,10 +25,6 @@ const (
 	stallLeast  = time.Second
 	stallTimes  = 10 // of the p99
 
-	failedRow   = 5   // failures in a row, whatever their kind,
-	failedGiven = 20  // while the siblings gave so many answers
-	failedGood  = 0.8 // of which at least this part was good
-
 	// An endpoint is shunned by the picker when it seems to take more than
 	// shunTimes as long as typical, or fails more often than fewFailures allows.
 	// It is tried after shunLeast, doubled once to shunMost.
@@ -56,10 +52,10 @@ type watched struct {
 	shunned time.Time // since when the picker shuns it, or its last trial since; zero: it does not
 	again   bool      // there was a trial since then
 
-	good, bad uint64 // of all when its row of failures began
-	seen      sample // the tally at the last second
-	times     [spreadSteps]uint32
-	past      [pastSeconds]sample
+	failing, slowing row
+	seen             sample // the tally at the last second
+	times            [spreadSteps]uint32
+	past             [pastSeconds]sample
 }
 
 // sample is what happened in a second, or up to a moment.
@@ -152,44 +148,6 @@ func (c *Cluster) lookForStalls(s *set, now time.Time, changed bool) {
 	}
 }
 
-// lookForRows finds endpoints that fail each request while their siblings do
-// well. The picker sends so little there that the rule about the success rate
-// would wait long for its numbers; and where it sends more, each moment counts.
-func (c *Cluster) lookForRows(s *set, changed bool) {
-	good, bad := uint64(0), uint64(0)
-	for _, e := range s.all {
-		if e.State() == Up {
-			g, b := e.tally.outcomes()
-			good, bad = good+g, bad+b
-		}
-	}
-	for _, e := range s.all {
-		w := e.watched
-		if w == nil || e.State() != Up {
-			continue
-		}
-		row := uint64(e.tally.failed.Load())
-		if row == 0 || changed {
-			w.good, w.bad = good, bad
-			continue
-		}
-		g, b := good-w.good, bad-w.bad
-		b -= min(b, row)
-		if row < failedRow || g+b < failedGiven || float64(g) < failedGood*float64(g+b) {
-			continue
-		}
-		if c.eject(e, SuccessRate, fmt.Sprintf("its last %d requests failed, of its siblings' %d meanwhile %d", row, g+b, b)) {
-			return // the set has changed
-		}
-	}
-}
-
-// outcomes are the tries that ended well and those that did not.
-func (t *tally) outcomes() (good, bad uint64) {
-	b := t.bad.Load() // before answers, which is never less
-	return t.answers.Load() - b, b + t.lost.Load()
-}
-
 // judge closes a second: what happened in it is written down, and each endpoint
 // is compared with its siblings.
 func (c *Cluster) judge(s *set) {
@@ -210,6 +168,7 @@ func (c *Cluster) judge(s *set) {
 	p99, median := v.quantiles()
 	c.health.p99.Store(int64(p99))
 	c.health.median.Store(int64(median))
+	c.health.slow.Store(int64(slowLimit(median)))
 	c.compare(s)
 }
 
@@ -314,7 +273,16 @@ func (c *Cluster) ejectSlow(e *Endpoint, turn int, means *column) {
 
 // slowAgainst tells whether an answer is far slower than typical ones.
 func slowAgainst(took, typical time.Duration) bool {
-	return typical > 0 && took > slowTimes*typical && took > typical+slowMore
+	return typical > 0 && took > slowLimit(typical)
+}
+
+// slowLimit is what an answer must take to be far slower than typical ones; 0
+// while these are not known.
+func slowLimit(typical time.Duration) time.Duration {
+	if typical == 0 {
+		return 0
+	}
+	return max(slowTimes*typical, typical+slowMore)
 }
 
 // second gives what happened i seconds before the last one.

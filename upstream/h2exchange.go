@@ -336,7 +336,7 @@ func (e *h2exchange) record(status int, grpc bool) {
 		return
 	}
 	if good {
-		e.ep.noteTime(head - sent)
+		e.c.noteTime(e.ep, head-sent)
 	}
 	e.c.balancer.record(e.ep, head-sent, x.Began.Sub(e.c.born)+head, good)
 }

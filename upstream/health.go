@@ -95,8 +95,9 @@ type clusterHealth struct {
 	view         view                  // of the goroutine that runs the cluster
 
 	// p99 and median are of the good answers of the last ten seconds, in
-	// nanoseconds; 0 before there were enough.
-	p99, median atomic.Int64
+	// nanoseconds, slow is from when on one is far slower; 0 before there were
+	// enough.
+	p99, median, slow atomic.Int64
 }
 
 // tally is what tries leave behind for those who judge. The numbers only grow,
@@ -111,6 +112,8 @@ type tally struct {
 	failed  atomic.Uint32 // tries in a row without an answer, or with 500 and above
 	gateway atomic.Uint32 // gateway errors in a row, at most failed
 	connect atomic.Uint32 // connections in a row that could not be made, at most gateway
+	slow    atomic.Uint32 // slow answers in a row
+	slowAll atomic.Uint64 // slow answers
 	times   spread        // of the good answers that were timed
 }
 
@@ -211,9 +214,17 @@ func (t *tally) clearRows() {
 }
 
 // noteTime takes in how long a good answer took to begin.
-func (e *Endpoint) noteTime(d time.Duration) {
-	e.tally.took.Add(uint64(max(d, 0)))
-	e.tally.times.add(d)
+func (c *Cluster) noteTime(ep *Endpoint, d time.Duration) {
+	t := &ep.tally
+	t.took.Add(uint64(max(d, 0)))
+	t.times.add(d)
+	switch limit := c.health.slow.Load(); {
+	case limit > 0 && int64(d) > limit:
+		t.slow.Add(1)
+		t.slowAll.Add(1)
+	case t.slow.Load() != 0:
+		t.slow.Store(0)
+	}
 }
 
 // noteLost takes in a try that ended without an answer after some time. That a

@@ -225,6 +225,27 @@ func TestEjectionsInARow(t *testing.T) {
 	}
 }
 
+func TestRow(t *testing.T) {
+	for _, tt := range []struct {
+		n, others, alike uint64
+		tells            bool
+	}{
+		{4, 1000, 0, false}, {5, 19, 0, false}, {5, 20, 0, false}, {6, 20, 0, true}, {5, 40, 0, true},
+		{5, 1000, 10, true}, {5, 1000, 100, false}, {8, 1000, 100, true}, {20, 1000, 500, false}, {30, 1000, 500, true},
+		{1000, 1000, 1000, false},
+	} {
+		w := row{tries: 7, such: 3}
+		others, alike, tells := w.telling(tt.n, 7+tt.others+tt.n, 3+tt.alike+tt.n, false)
+		if others != tt.others || alike != tt.alike || tells != tt.tells {
+			t.Errorf("%+v: %d %d %v", tt, others, alike, tells)
+		}
+	}
+	w := row{tries: 7, such: 3}
+	if _, _, tells := w.telling(0, 50, 9, false); tells || w != (row{50, 9}) {
+		t.Errorf("no row: %+v", w)
+	}
+}
+
 func TestColumn(t *testing.T) {
 	var v column
 	for _, x := range []float64{1, 0.2, 0.9, 1} {
