@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"cmp"
 	"errors"
 	"math/bits"
 	"strconv"
@@ -108,23 +109,72 @@ func (d *decimal) digit(i int) byte {
 // integer tells whether there is no fractional part.
 func (d *decimal) integer() bool { return d.scale >= d.len() }
 
-// maxSmall is the longest literal of a whole number that surely fits an int64.
+// maxSmall is how many digits surely fit an int64.
 const maxSmall = 18
 
-// parseSmall reads a literal of at most maxSmall bytes without fraction and exponent.
-func parseSmall(s []byte) int64 {
-	negative := s[0] == '-'
-	if negative {
-		s = s[1:]
+// plainNumber is a number as most are: few digits, no exponent. It is worth
+// digits / 10^places.
+type plainNumber struct {
+	digits int64
+	places int
+}
+
+// parsePlain reads a literal that has passed the grammar.
+func parsePlain(s []byte) (v plainNumber, fits bool) {
+	if len(s) > maxSmall {
+		return v, false
 	}
-	var v int64
-	for _, c := range s {
-		v = v*10 + int64(c-'0')
+	for i, c := range s {
+		switch {
+		case c-'0' <= 9:
+			v.digits = v.digits*10 + int64(c-'0')
+		case c == '.':
+			v.places = len(s) - i - 1
+		case c != '-' || i > 0:
+			return v, false
+		}
 	}
-	if negative {
-		return -v
+	if s[0] == '-' {
+		v.digits = -v.digits
+	}
+	return v, true
+}
+
+// power is 10^n, for n up to maxSmall.
+func power(n int) int64 {
+	v := int64(1)
+	for range n {
+		v *= 10
 	}
 	return v
+}
+
+// compare is negative, 0 or positive as v is less than, equal to or more than n.
+func (v plainNumber) compare(n int64) int {
+	if v.places == 0 {
+		return cmp.Compare(v.digits, n)
+	}
+	by := power(v.places)
+	if whole := v.digits / by; whole != n {
+		return cmp.Compare(whole, n)
+	}
+	return cmp.Compare(v.digits%by, 0) // rounded towards 0: what is left has the sign of v
+}
+
+// small tells whether dividesPlain can tell.
+func (by divisor) small() bool { return by.exponent <= 0 && by.exponent >= -maxSmall }
+
+// dividesPlain is divides for plain numbers and small divisors:
+// digits × 10^(-exponent - places) has to be a multiple of by.digits.
+func (by divisor) dividesPlain(v plainNumber) bool {
+	digits := uint64(max(v.digits, -v.digits))
+	if shift := -by.exponent - v.places; shift < 0 {
+		cut := uint64(power(-shift))
+		return digits%cut == 0 && digits/cut%by.digits == 0
+	} else if shift > 0 {
+		return mulMod(digits%by.digits, uint64(power(shift))%by.digits, by.digits) == 0
+	}
+	return digits%by.digits == 0
 }
 
 // small is the value of a whole number of at most maxSmall digits.

@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -36,8 +35,7 @@ func (s *Scanner) ResetProgram(p *Program, r *Report) error {
 
 // watch is what checks need to know of an open array or object.
 type watch struct {
-	step    *step  // of the member at hand; nil: it is at name
-	name    int    // in machine.names
+	name    int    // of the member at hand, in machine.names, unless a step was followed
 	start   int64  // where it begins
 	bits    uint64 // of the names seen, the first 64
 	more    int    // the others': where they begin in machine.bits
@@ -210,7 +208,7 @@ func (m *machine) element(f *frame) *node {
 // string begins at start, and gives what is wanted of its value.
 func (m *machine) watched(f *frame, text []byte, h uint32, start int) *node {
 	n, w := f.node, &m.watches[m.depth]
-	w.step, w.name = nil, len(m.names)-1
+	w.name = len(m.names) - 1
 	k := n.checks
 	for _, u := range k.names {
 		m.judgeText(u, text, m.depth, m.base+int64(start))
@@ -286,7 +284,7 @@ func (m *machine) judgeValue(u *unit, k Kind, raw []byte, flags Flags, at int64)
 	}
 	switch k {
 	case Number:
-		m.judgeNumber(u, raw, flags, at)
+		m.judgeNumber(u, raw, at)
 	case String:
 		m.judgeText(u, m.plainText(raw, flags), m.depth, at)
 	default:
@@ -307,7 +305,7 @@ func (m *machine) plainText(raw []byte, flags Flags) []byte {
 }
 
 // judgeNumber judges a number by its digits.
-func (m *machine) judgeNumber(u *unit, raw []byte, flags Flags, at int64) {
+func (m *machine) judgeNumber(u *unit, raw []byte, at int64) {
 	for i := range u.schema.Formats {
 		if f := &u.schema.Formats[i]; f.Number != nil && !f.Number(raw) {
 			m.refuse(m.depth, at, u, "format", "must be "+f.Want)
@@ -316,12 +314,14 @@ func (m *machine) judgeNumber(u *unit, raw []byte, flags Flags, at int64) {
 	if !u.numeric {
 		return
 	}
-	if u.small && flags&Integer != 0 && len(raw) <= maxSmall {
-		v := parseSmall(raw)
+	if v, fits := parsePlain(raw); fits && u.plain {
 		for i := range u.bounds {
-			if b := &u.bounds[i]; !b.holds(cmp.Compare(v, b.small)) {
+			if b := &u.bounds[i]; !b.holds(v.compare(b.small)) {
 				m.refuse(m.depth, at, u, b.keyword, b.want)
 			}
+		}
+		if u.multiple && !u.divisor.dividesPlain(v) {
+			m.refuse(m.depth, at, u, "multipleOf", "must be a multiple of "+u.schema.MultipleOf)
 		}
 		return
 	}

@@ -270,8 +270,11 @@ name:
 		}
 		if s != nil {
 			f.last, f.expect, f.followed = s, s.after, true
+			if s.bit != 0 {
+				m.watches[m.depth].bits |= s.bit
+			}
 			if s.aside {
-				m.heed(f, s, i)
+				m.heed(s, i)
 			}
 			i += int(s.size)
 			n = s.node

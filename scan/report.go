@@ -84,16 +84,17 @@ func (m *machine) pointer(depth int) (pointer, folded string) {
 	var memory [maxStepBytes]byte
 	for d := 1; d <= depth && len(exact) < maxPointer; d++ {
 		exact, star = append(exact, '/'), append(star, '/')
-		if f := &m.stack[d]; f.kind == Array {
+		f := &m.stack[d]
+		if f.kind == Array {
 			exact = strconv.AppendInt(exact, int64(f.count-1), 10)
 			star = append(star, '*')
 			continue
 		}
 		var text []byte
-		if w := &m.watches[d]; w.step != nil {
-			text = w.step.text(&memory)
+		if f.followed {
+			text = f.last.text(&memory)
 		} else {
-			text = m.text(m.names[w.name])
+			text = m.text(m.names[m.watches[d].name])
 		}
 		for _, c := range text {
 			switch c {

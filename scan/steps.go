@@ -17,10 +17,11 @@ type step struct {
 	words [3]uint64 // the bytes of the name with quotes and colon
 	masks [3]uint64 // which bytes of words count
 	size  int32
-	index int32 // of the name in owner.names; -1: none
-	owner *node // what was wanted of the object
-	node  *node // what is wanted of the value
-	aside bool  // the name itself matters: there are checks, or it has an entry
+	index int32  // of the name in owner.names; -1: none
+	owner *node  // what was wanted of the object
+	node  *node  // what is wanted of the value
+	bit   uint64 // of index, where the owner has checks and it is below 64
+	aside bool   // heed has more to do
 
 	before, after, first, other *step
 }
@@ -68,15 +69,14 @@ func (m *machine) recall(f *frame, b []byte, i int) *step {
 	return nil
 }
 
-// heed does what the name at i asks for, which the step s knows.
-func (m *machine) heed(f *frame, s *step, i int) {
-	if f.node.checks != nil {
-		w := &m.watches[m.depth]
-		w.step = s
-		w.mark(m, int(s.index))
-	}
+// heed does what is rare: the name at i, which the step s knows, has an entry,
+// or an index that no bit of a word stands for.
+func (m *machine) heed(s *step, i int) {
 	if s.node != nil && s.node.named {
 		m.put(s.node, Name, i, i+int(s.size)-1, 0)
+	}
+	if s.index >= 64 && s.owner.checks != nil {
+		m.watches[m.depth].mark(m, int(s.index))
 	}
 }
 
@@ -134,7 +134,10 @@ func (m *machine) learn(f *frame, n *node, b []byte, start, end int, flags Flags
 	if f.node != nil {
 		text := b[start+1 : end-1]
 		s.index = int32(f.node.find(text, sketch(text)))
-		s.aside = f.node.checks != nil || n != nil && n.named
+		s.aside = s.index >= 64 || n != nil && n.named
+		if f.node.checks != nil && s.index >= 0 && s.index < 64 {
+			s.bit = 1 << s.index
+		}
 	}
 	*link, f.last, f.chain = s, s, true
 }

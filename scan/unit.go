@@ -48,7 +48,7 @@ func (k *checks) quickly(kind Kind, flags Flags) bool {
 // settle fills in quick, once all units are known.
 func (k *checks) settle() {
 	k.quick = quickInteger
-	for kind := Null; kind < Array; kind++ {
+	for kind := range Array {
 		k.quick |= 1 << kind
 	}
 	for _, u := range k.units {
@@ -57,7 +57,7 @@ func (k *checks) settle() {
 			k.quick = 0
 			return
 		}
-		for kind := Null; kind < Array; kind++ {
+		for kind := range Array {
 			if u.types != 0 && u.types&typesOf(kind)&^TypeInteger == 0 {
 				k.quick &^= 1 << kind
 			}
@@ -108,7 +108,7 @@ type unit struct {
 
 	numeric  bool // it has a keyword of numbers
 	bounds   []bound
-	small    bool // all of its bounds are small, and there is no divisor
+	plain    bool // all of its bounds, and the divisor, are small: plain numbers need no decimal
 	divisor  divisor
 	multiple bool
 }
@@ -244,6 +244,7 @@ func (c *compiler) scalar(s *Schema, keyword, text string) (scalar, bool) {
 // numbers makes the keywords of numbers ready.
 func (c *compiler) numbers(u *unit) {
 	s := u.schema
+	u.plain = true
 	for _, b := range []struct {
 		keyword, text, words string
 		below, equal         bool
@@ -261,7 +262,7 @@ func (c *compiler) numbers(u *unit) {
 			c.fail(s, b.keyword, fmt.Errorf("%s is no number", strconv.Quote(b.text)))
 		}
 		small, fits := value.number.small()
-		u.small = fits && (u.small || len(u.bounds) == 0)
+		u.plain = u.plain && fits
 		u.numeric = true
 		u.bounds = append(u.bounds, bound{b.keyword, b.words + b.text, value.number, small, b.below, b.equal})
 	}
@@ -278,5 +279,6 @@ func (c *compiler) numbers(u *unit) {
 		c.fail(s, "multipleOf", fmt.Errorf("%w: %w", err, ErrUndecided))
 		return
 	}
-	u.numeric, u.small, u.multiple, u.divisor = true, false, true, by
+	u.numeric, u.multiple, u.divisor = true, true, by
+	u.plain = u.plain && by.small()
 }
