@@ -37,6 +37,11 @@
 // was cut (a string that nobody asks for), and goes on from there. So the verdict
 // does not depend on the chunks, and a whole body pays nothing for it.
 //
+// A machine also remembers names (steps.go): objects of one kind have their members
+// in one order, so the next object, or the next text under the same mask, is read
+// by comparing a name with the one that came here before. That saves the search
+// for what is wanted and for duplicates; it never changes a verdict.
+//
 // # Programs
 //
 // A Program is a Mask whose nodes carry checks. Schema is what can be said of one

@@ -156,6 +156,41 @@ func TestProgramViolations(t *testing.T) {
 	}
 }
 
+func TestProgramSingleKeywords(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		schema scan.Schema
+		text   string
+		want   string
+	}{
+		{scan.Schema{Dependent: map[string][]string{"a": {"b"}}}, `{"a":1}`, "dependentRequired b: must be there"},
+		{scan.Schema{Dependent: map[string][]string{"a": {"b"}}}, `{"b":1}`, ""},
+		{scan.Schema{Unique: true}, `[1,1,1,1]`, "uniqueItems : must not have two equal elements"},
+		{scan.Schema{Unique: true}, `[1,"1",true,null,"null",{},{},[1],[1]]`, ""},
+		{scan.Schema{MultipleOf: "4"}, `1e2`, ""},
+		{scan.Schema{MultipleOf: "4"}, `1e1`, "multipleOf : must be a multiple of 4"},
+		{scan.Schema{MultipleOf: "2.5"}, `1e2`, ""},
+		{scan.Schema{MultipleOf: "7"}, `12345678901234567890123456789`, ""},
+		{scan.Schema{MultipleOf: "7"}, `12345678901234567890123456788`, "multipleOf : must be a multiple of 7"},
+		{scan.Schema{MultipleOf: "0.0001"}, `12391239123.0001`, ""},
+		{scan.Schema{MultipleOf: "300"}, `900`, ""},
+		{scan.Schema{MultipleOf: "300"}, `1000`, "multipleOf : must be a multiple of 300"},
+		{scan.Schema{Minimum: "1e30"}, `5`, "minimum : must be at least 1e30"},
+		{scan.Schema{Minimum: "-0.5"}, `-0.50`, ""},
+		{scan.Schema{Minimum: "-0.5"}, `-0.51`, "minimum : must be at least -0.5"},
+		{scan.Schema{Maximum: "-1"}, `-0.9`, "maximum : must be at most -1"},
+		{scan.Schema{Maximum: "-1"}, `-1.1`, ""},
+		{scan.Schema{ExclusiveMinimum: "9223372036854775807"}, `9223372036854775807.0`, "exclusiveMinimum : must be more than 9223372036854775807"},
+		{scan.Schema{ExclusiveMinimum: "9223372036854775807"}, `9223372036854775808`, ""},
+	}
+	for _, test := range tests {
+		got := strings.Join(judged(t, program(t, &test.schema), test.text), "; ")
+		if got != test.want {
+			t.Errorf("%s: %q, want %q", test.text, got, test.want)
+		}
+	}
+}
+
 func TestProgramReportIsBounded(t *testing.T) {
 	t.Parallel()
 	p := program(t, &scan.Schema{Items: &scan.Schema{Types: scan.TypeString}})

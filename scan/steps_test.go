@@ -130,3 +130,44 @@ func randomLikeMask(r *rand.Rand, b *scan.Builder, f scan.Field, depth int) *wan
 	}
 	return w
 }
+
+func TestStepsOfOtherObjectsAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	mask := maskOf(t, scan.RequestRules())
+	tape := new(scan.Tape)
+	for _, test := range []struct {
+		text string
+		want string
+	}{
+		{`[{"a":1,"x":2},{"a":1,"x":2}]              `, "accept"},
+		{`[{"x":0,"a":1,"x":2}]                      `, "duplicate-member"},
+		{`[{"b":0,"a":1,"x":2}]                      `, "accept"},
+		{`[{"\u0078":0,"a":1,"x":2}]                 `, "duplicate-member"},
+		{`[{"a":0,"x":1,"a":2}]                      `, "duplicate-member"},
+		{`[{"a":{"a":1,"x":1},"x":1}]                `, "accept"},
+	} {
+		if got := verdict(scan.Scan(mask, []byte(test.text), tape)); got != test.want {
+			t.Errorf("%s: %s, want %s", test.text, got, test.want)
+		}
+	}
+}
+
+func TestManyNamesAreDemanded(t *testing.T) {
+	t.Parallel()
+	schema := &scan.Schema{}
+	var members []string
+	for i := range 130 {
+		name := fmt.Sprintf("n%d", i)
+		schema.Required = append(schema.Required, name)
+		members = append(members, `"`+name+`":1`)
+	}
+	p := program(t, &scan.Schema{Items: schema})
+	whole := "{" + strings.Join(members, ",") + "}"
+	for _, missing := range []int{0, 63, 64, 65, 128, 129} {
+		short := "{" + strings.Join(slices.Delete(slices.Clone(members), missing, missing+1), ",") + "}"
+		want := []string{fmt.Sprintf("/1 required n%d: must be there", missing)}
+		if got := judged(t, p, "["+whole+","+short+","+whole+"]"); !slices.Equal(got, want) {
+			t.Errorf("%d: %q", missing, got)
+		}
+	}
+}
