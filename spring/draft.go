@@ -44,8 +44,16 @@ type service struct {
 	registry string   // name there
 	servers  []string // URLs of registries; none for that of this process
 	host     string   // "service", "client" or a literal
-	keys     []entry
+	keys     []*serviceKey
 	filters  []*step
+}
+
+// serviceKey is a key of a service beside its endpoints.
+type serviceKey struct {
+	element
+
+	name  string
+	value value
 }
 
 // step is one filter.
@@ -79,14 +87,30 @@ type plan struct {
 }
 
 // key sets a key of a service, once.
-func (s *service) key(name string, v value) {
-	for i := range s.keys {
-		if s.keys[i].key == name {
-			s.keys[i].value = v
-			return
+func (s *service) key(name string, v value) *serviceKey {
+	k := s.has(name)
+	if k == nil {
+		k = &serviceKey{name: name, element: element{at: s.at}}
+		s.keys = append(s.keys, k)
+	}
+	k.value = v
+	return k
+}
+
+// has gives a key that was set, or nil.
+func (s *service) has(name string) *serviceKey {
+	for _, k := range s.keys {
+		if k.name == name {
+			return k
 		}
 	}
-	s.keys = append(s.keys, entry{name, v})
+	return nil
+}
+
+// set sets a key with what it came from.
+func (s *service) set(name string, v value, at *node, says string, from ...*setting) {
+	k := s.key(name, v)
+	k.at, k.says, k.from = at, says, from
 }
 
 // endpoints is where the endpoints come from, as keys.

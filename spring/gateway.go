@@ -354,11 +354,9 @@ func (im *importer) response(p *plan) {
 
 // widen makes the time of a try at least d.
 func (s *service) widen(d time.Duration) {
-	for _, e := range s.keys {
-		if e.key == "try-timeout" {
-			if have, err := time.ParseDuration(e.value.text); err == nil && have >= d {
-				return
-			}
+	if k := s.has("try-timeout"); k != nil {
+		if have, err := time.ParseDuration(k.value.text); err == nil && have >= d {
+			return
 		}
 	}
 	s.key("try-timeout", span(d))
@@ -398,10 +396,8 @@ func (im *importer) serviceFor(target, host, connect string) *service {
 }
 
 func (s *service) connect() string {
-	for _, e := range s.keys {
-		if e.key == "connect-timeout" {
-			return e.value.text
-		}
+	if k := s.has("connect-timeout"); k != nil {
+		return k.value.text
 	}
 	return ""
 }

@@ -1,7 +1,6 @@
 package spring
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -31,10 +30,10 @@ func (im *importer) hystrix() {
 			switch {
 			case canonical(k.name) == "default":
 				if called == 0 {
-					im.lost(k, "service", "write the filters breaker, bulkhead and timeout at the services", "there is no service that these settings would be for")
+					im.lost(k, "service", "write breaker, limit and the filter timeout at the services", "there is no service that these settings would be for")
 				}
 			case len(im.serviceNamed(k.name, nil)) == 0:
-				im.lost(k, "service", "write the filters breaker, bulkhead and timeout at the service that the command called", "no service is called %q", shorten(k.name))
+				im.lost(k, "service", "write breaker, limit and the filter timeout at the service that the command called", "no service is called %q", shorten(k.name))
 			}
 		}
 	}
@@ -67,23 +66,22 @@ func (h *hystrixReader) fromPool(name string) *node {
 	return h.pool.get(name)
 }
 
-// service writes the filters of one service: the bulkhead, the time-out and the
-// breaker, as theirs stand around a call.
+// service writes what a command and its pool say of one service.
 func (h *hystrixReader) service(s *service, own, pool *node) {
 	h.own, h.ownPool = own, pool
-	var list []*step
 	if args, e := h.breaker(); args != nil {
-		add(&list, "breaker", *args, e.at, "hystrix.command", e.from...)
+		s.set("breaker", *args, e.at, "hystrix.command", e.from...)
 	}
 	e := &element{}
 	if total, ok := h.timeout(e); ok {
+		var list []*step
 		add(&list, "timeout", mapping(entry{"total", span(total)}), e.at, "hystrix.command", e.from...)
+		s.filters = append(list, s.filters...)
 		h.room(s, total)
 	}
-	if args, e := h.bulkhead(); args != nil && countWords(s.filters, "bulkhead") == 0 {
-		add(&list, "bulkhead", *args, e.at, "hystrix", e.from...)
+	if args, e := h.bulkhead(); args != nil && s.has("limit") == nil {
+		s.set("limit", *args, e.at, "hystrix", e.from...)
 	}
-	s.filters = append(list, s.filters...)
 	h.rest(own)
 	h.rest(h.command)
 }
@@ -91,7 +89,7 @@ func (h *hystrixReader) service(s *service, own, pool *node) {
 // room lets calls take as long as the command may.
 func (im *importer) room(s *service, total time.Duration) {
 	const try, whole = 5 * time.Second, 15 * time.Second
-	if total > try && !slices.ContainsFunc(s.keys, func(e entry) bool { return e.key == "try-timeout" }) {
+	if total > try && s.has("try-timeout") == nil {
 		s.widen(total)
 	}
 	for _, p := range im.draft.routes {
@@ -123,7 +121,7 @@ func (h *hystrixReader) breaker() (*value, *element) {
 	}
 	mode := ""
 	if on, ok := h.boolean(place(e, h.get("circuitBreaker", "enabled")), e); ok && !on {
-		mode = "observe"
+		mode = "off"
 	}
 	if on, ok := h.boolean(place(e, h.get("circuitBreaker", "forceClosed")), e); ok && on {
 		mode = "forced-closed"
@@ -169,7 +167,7 @@ func (h *hystrixReader) bulkhead() (*value, *element) {
 		if e.at = semaphore; e.at == nil {
 			e.at = h.get("execution", "isolation", "strategy")
 		}
-		v := mapping(entry{"limit", number(limit)}, entry{"queue", number(-1)})
+		v := fixedLimit(limit, -1)
 		return &v, e
 	}
 	keys := []string{"coreSize", "maximumSize", "maxQueueSize", "queueSizeRejectionThreshold", "allowMaximumSizeToDivergeFromCoreSize"}
@@ -177,7 +175,7 @@ func (h *hystrixReader) bulkhead() (*value, *element) {
 		place(e, h.fromPool(k))
 	}
 	if e.at == nil {
-		h.draftNote(e, "hystrix: calls run where the request runs, bounded by bulkhead")
+		h.draftNote(e, "hystrix: calls run where the request runs, bounded by the service's limit")
 		return nil, nil
 	}
 	core, queue, threshold := 10, -1, 5
@@ -197,7 +195,7 @@ func (h *hystrixReader) bulkhead() (*value, *element) {
 	if queue = min(queue, threshold); queue <= 0 {
 		queue = -1
 	}
-	v := mapping(entry{"limit", number(core)}, entry{"queue", number(queue)})
+	v := fixedLimit(core, queue)
 	return &v, e
 }
 
@@ -234,7 +232,7 @@ func (h *hystrixReader) rest(n *node) {
 	h.note(h.pool.get("keepAliveTimeMinutes"), "maru has no threads to hold")
 	h.note(h.ownPool.get("metrics"), "the windows of maru are its own")
 	h.note(h.pool.get("metrics"), "the windows of maru are its own")
-	h.note(n.get("threadPoolKeyOverride"), "a bulkhead belongs to its service")
+	h.note(n.get("threadPoolKeyOverride"), "a limit belongs to its service")
 }
 
 // untold tells whether something at or below a node was not told yet.

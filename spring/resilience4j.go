@@ -186,7 +186,7 @@ func (im *importer) serviceBreaker(s *service, i instance, e *element) {
 		}
 	}
 	args, total, from := im.breakerArgs(i.own.name)
-	add(&s.filters, "breaker", args, i.own, "resilience4j.circuitbreaker", append(e.from, from...)...)
+	s.set("breaker", args, i.own, "resilience4j.circuitbreaker", append(e.from, from...)...)
 	if im.set.root.get("resilience4j", "timelimiter") != nil {
 		add(&s.filters, "timeout", mapping(entry{"total", span(total)}), i.own, "resilience4j.timelimiter")
 	}
@@ -212,9 +212,19 @@ func (im *importer) serviceBulkhead(s *service, i instance, e *element) {
 		queue = max(limit/2, 1)
 		im.look(i.get("max-wait-duration"), "bulkhead", "nothing", "a request waits for a quarter of the time that it has left, not for a time of its own")
 	}
-	add(&s.filters, "bulkhead", mapping(entry{"limit", number(limit)}, entry{"queue", number(queue)}), i.own, "resilience4j.bulkhead", e.from...)
+	im.limit(s, fixedLimit(limit, queue), i.own, "resilience4j.bulkhead", e)
 	im.note(i.get("writable-stack-trace-enabled"), "Java's own")
 	im.note(i.get("event-consumer-buffer-size"), "resilience4j's own")
+}
+
+// limit sets the limit of a service; the first of two counts.
+func (im *importer) limit(s *service, v value, at *node, says string, e *element) {
+	if s.has("limit") != nil {
+		im.look(at, "twice", "write the lower one", "a second bound for %s, which has one limit", s.name)
+		im.draftNote(e, at.path+": see the finding")
+		return
+	}
+	s.set("limit", v, at, says, e.from...)
 }
 
 func (im *importer) servicePool(s *service, i instance, e *element) {
@@ -231,7 +241,7 @@ func (im *importer) servicePool(s *service, i instance, e *element) {
 	if queue == 0 {
 		queue = -1
 	}
-	add(&s.filters, "bulkhead", mapping(entry{"limit", number(limit)}, entry{"queue", number(queue)}), i.own, "resilience4j.thread-pool-bulkhead", e.from...)
+	im.limit(s, fixedLimit(limit, queue), i.own, "resilience4j.thread-pool-bulkhead", e)
 	im.note(i.get("keep-alive-duration"), "maru has no threads to hold")
 }
 
@@ -253,10 +263,6 @@ func (im *importer) serviceRetry(s *service, i instance, e *element) {
 		}
 	}
 	im.note(i.get("event-consumer-buffer-size"), "resilience4j's own")
-	if attempts < 2 {
-		im.draftNote(e, "resilience4j.retry: one attempt is no retry")
-		return
-	}
 	const most = 10
-	add(&s.filters, "retry", mapping(entry{"attempts", number(min(attempts, most))}, entry{"backoff", span(min(wait, time.Second))}), i.own, "resilience4j.retry", e.from...)
+	s.set("retry", mapping(entry{"attempts", number(min(attempts, most))}, entry{"backoff", span(min(wait, time.Second))}), i.own, "resilience4j.retry", e.from...)
 }

@@ -208,7 +208,6 @@ func (r *ribbonReader) rule(n *node) {
 	case "RetryRule":
 		r.s.key("balance", word("round-robin"))
 		add(&r.s.filters, "timeout", mapping(entry{"total", word("500ms")}), n, "RetryRule", n.value)
-		add(&r.s.filters, "retry", value{shape: noValue}, n, "RetryRule", n.value)
 	default:
 		r.lost(n, "rule", "write balance: peak-ewma, round-robin, random, weighted, least-request or hash", "%s is no rule of Ribbon's own", shorten(class))
 	}
@@ -342,14 +341,14 @@ func (r *ribbonReader) retries() {
 	}
 	const most = 10
 	attempts := min((tries+1)*(others+1), most)
-	v := mapping(entry{"attempts", number(attempts)})
-	if list := r.words(statuses, e); len(list) > 0 {
-		v = v.with("statuses", texts(list))
+	const says = "MaxAutoRetries, MaxAutoRetriesNextServer"
+	list := r.words(statuses, e)
+	switch {
+	case attempts < 2:
+		r.s.set("retry", word("off"), e.at, says, e.from...)
+	case len(list) > 0:
+		add(&r.s.filters, "retry", mapping(entry{"attempts", number(attempts)}, entry{"statuses", texts(list)}), e.at, says, e.from...)
+	default:
+		r.s.set("retry", number(attempts), e.at, says, e.from...)
 	}
-	if attempts < 2 {
-		r.s.from = append(r.s.from, e.from...)
-		r.s.says = joinWords(r.s.says, "no retries")
-		return
-	}
-	add(&r.s.filters, "retry", v, e.at, "MaxAutoRetries, MaxAutoRetriesNextServer", e.from...)
 }

@@ -51,7 +51,13 @@ func (w *writer) line(e *element, indent int, text string) {
 // remark writes a comment above an element: what it was, where it stands, and
 // why it is written as a comment.
 func (w *writer) remark(e *element, indent int) {
-	parts := []string{}
+	if parts := w.remarks(e); len(parts) > 0 {
+		w.line(nil, indent, "# "+strings.Join(parts, "; "))
+	}
+}
+
+func (w *writer) remarks(e *element) []string {
+	var parts []string
 	if e.says != "" {
 		parts = append(parts, comment(e.says))
 	}
@@ -61,9 +67,7 @@ func (w *writer) remark(e *element, indent int) {
 	if e.off != "" {
 		parts = append(parts, "not written: "+comment(e.off))
 	}
-	if len(parts) > 0 {
-		w.line(nil, indent, "# "+strings.Join(parts, "; "))
-	}
+	return parts
 }
 
 // file writes the whole text.
@@ -73,8 +77,8 @@ func (w *writer) file(d *draft, routes []*writtenRoute, notes []note) {
 		"#",
 		"# Theirs is the first route that matches; maru's the most specific one. Where the two differ, a priority says so.",
 		"# As there: services see their own name as Host unless the source says otherwise, X-Forwarded-* are added, and",
-		"# hop-by-hop fields are removed. Not as there: what has no time-out in the source has maru's: 1 s to connect,",
-		"# 5 s for a try, 15 s for the whole exchange.",
+		"# hop-by-hop fields are removed. Not as there: what has no time-out in the source has maru's (1 s to connect, 5 s",
+		"# for a try, 15 s for the whole exchange), and services have a breaker, a limit and retries unless it is said below.",
 	} {
 		w.line(nil, 0, l)
 	}
@@ -140,8 +144,16 @@ func (w *writer) services(list []*service) {
 		s.column = 2
 		w.remark(&s.element, 2)
 		w.line(&s.element, 2, s.name+":")
-		for _, e := range append(s.endpoints(), s.keys...) {
+		for _, e := range s.endpoints() {
 			w.line(&s.element, 4, e.key+": "+e.value.String())
+		}
+		for _, k := range s.keys {
+			k.column = 4
+			e := &k.element
+			if s.off != "" {
+				e = &s.element
+			}
+			w.line(e, 4, k.name+": "+k.value.String()+w.tail(&k.element))
 		}
 		if s.host != "client" {
 			w.line(&s.element, 4, "host: "+quoted(s.host))
@@ -165,28 +177,25 @@ func (w *writer) steps(owner *element, list []*step, indent int, anchor string) 
 	}
 }
 
+// tail is the comment behind an element that has a line of its own.
+func (w *writer) tail(e *element) string {
+	if parts := w.remarks(e); len(parts) > 0 {
+		return " # " + strings.Join(parts, "; ")
+	}
+	return ""
+}
+
 func (w *writer) step(s *step, indent int, owner *element) {
 	text := "- " + s.word
 	if s.args.shape != noValue {
 		text += ": " + s.args.String()
 	}
-	var parts []string
-	if s.says != "" {
-		parts = append(parts, comment(s.says))
-	}
-	if len(s.from) > 0 {
-		parts = append(parts, w.places(s.from))
-	}
-	if s.off != "" {
-		parts = append(parts, "not written: "+comment(s.off))
-	}
+	tail := w.tail(&s.element)
 	if s.word == "" {
-		w.line(nil, indent, "# "+strings.Join(parts, "; "))
+		w.line(nil, indent, strings.TrimSpace(tail))
 		return
 	}
-	if len(parts) > 0 {
-		text += " # " + strings.Join(parts, "; ")
-	}
+	text += tail
 	e := &s.element
 	if e.column = indent; owner != nil && owner.off != "" {
 		e = owner

@@ -116,7 +116,7 @@ func (z *zuulReader) route(n *node) {
 	z.target(&b, n)
 	retry, given := z.boolean(n.get("retryable"), &p.element)
 	if given && retry || !given && z.retry {
-		add(&p.filters, "retry", value{shape: noValue}, n, "retryable")
+		p.says = joinWords(p.says, "retryable: services retry by themselves, what may be sent twice")
 	}
 	if on, ok := z.boolean(n.get("custom-sensitive-headers"), &p.element); ok && !on {
 		z.look(n.get("custom-sensitive-headers"), "headers", "nothing", "what is sensitive is written out here")
@@ -341,12 +341,17 @@ func (z *zuulReader) pools() {
 	z.semaphores()
 }
 
+// fixedLimit is a limit of a service that stays as it is; queue -1 is none.
+func fixedLimit(limit, queue int) value {
+	return mapping(entry{"algorithm", word("fixed")}, entry{"initial", number(limit)}, entry{"queue", number(queue)})
+}
+
 func (z *zuulReader) semaphores() {
 	global := &element{}
 	most, ok := z.number(z.root.get("semaphore", "max-semaphores"), global, 1, 1_000_000)
 	for _, p := range z.draft.routes {
 		s := p.service
-		if s == nil || z.planOf(p.at) == nil || countWords(s.filters, "bulkhead") > 0 {
+		if s == nil || z.planOf(p.at) == nil || s.has("limit") != nil {
 			continue
 		}
 		e := &element{}
@@ -355,7 +360,7 @@ func (z *zuulReader) semaphores() {
 			limit, e = most, global
 		}
 		if own || ok {
-			add(&s.filters, "bulkhead", mapping(entry{"limit", number(limit)}, entry{"queue", number(-1)}), s.at, "semaphore.maxSemaphores", e.from...)
+			s.set("limit", fixedLimit(limit, -1), s.at, "semaphore.maxSemaphores", e.from...)
 		}
 	}
 	z.note(z.root.get("thread-pool"), "maru has no threads to hold")
