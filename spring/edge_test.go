@@ -65,8 +65,8 @@ zuul:
   routes:
     zusers: { path: /zusers/**, url: "http://@b@/base" }
     zkeep: { path: /zkeep/**, url: "http://@b@", stripPrefix: false, sensitiveHeaders: "" }
-spring.webflux.base-path: ""
 spring.cloud.gateway:
+  globalcors.cors-configurations.[/name/**]: { allowedOrigins: "https://app.example", allowedMethods: [GET, PUT], maxAge: 30 }
   default-filters:
     - AddResponseHeader=X-Default, yes
   routes:
@@ -87,6 +87,7 @@ spring.cloud.gateway:
     - { id: redirect, uri: "http://@a@", predicates: [Path=/go], filters: ["RedirectTo=302, https://acme.org"] }
     - { id: closed, uri: "no://op", predicates: [Path=/closed], filters: [SetStatus=401] }
     - { id: big, uri: "http://@a@", predicates: [Path=/big], filters: [{ name: RequestSize, args: { maxSize: 10B } }] }
+    - { id: 메뉴, uri: "http://@c@", predicates: ["Path=/메뉴/{이름}"], filters: ["SetPath=/menu/{이름}"] }
     - { id: past, uri: "http://@a@", predicates: [Path=/when, "Before=2017-01-20T17:42:47.789-07:00[America/Denver]"] }
     - { id: now, uri: "http://@c@", predicates: [Path=/when, "After=2017-01-20T17:42:47.789-07:00[America/Denver]"] }
 `)
@@ -125,6 +126,13 @@ spring.cloud.gateway:
 		{"RedirectTo", "GET /go?a=1 HTTP/1.1", 302, []string{"Location: https://acme.org/"}, []string{"a=1"}},
 		{"SetStatus without a target", "GET /closed HTTP/1.1", 401, nil, nil},
 		{"RequestSize", "POST /big HTTP/1.1\nContent-Length: 11\n\n12345678901", 413, nil, nil},
+		{"letters beyond ASCII", "GET /%EB%A9%94%EB%89%B4/%EA%B9%80%EB%B0%A5 HTTP/1.1", 200, []string{"c GET /menu/%EA%B9%80%EB%B0%A5 "}, nil},
+		{"globalcors", "GET /name/a/b HTTP/1.1\nOrigin: https://app.example", 200, []string{"Access-Control-Allow-Origin: https://app.example"}, nil},
+		{
+			"globalcors, a preflight", "OPTIONS /name/a/b HTTP/1.1\nOrigin: https://app.example\nAccess-Control-Request-Method: PUT", 204,
+			[]string{"Access-Control-Allow-Methods: GET, PUT", "Access-Control-Max-Age: 30"}, nil,
+		},
+		{"globalcors, another origin", "OPTIONS /name/a/b HTTP/1.1\nOrigin: https://evil.example\nAccess-Control-Request-Method: PUT", 403, nil, []string{"Access-Control-Allow-Origin"}},
 		{"After", "GET /when HTTP/1.1", 200, []string{"c GET "}, nil},
 		{"Zuul, with the path of url", "GET /zusers/1 HTTP/1.1\nCookie: a=b\nAuthorization: x", 200, []string{"b GET /base/1 "}, []string{"Cookie", "Authorization"}},
 		{"Zuul, nothing stripped or sensitive", "GET /zkeep/1 HTTP/1.1\nCookie: a=b", 200, []string{"b GET /zkeep/1 ", "Cookie: a=b", "Set-Cookie: s=1"}, nil},

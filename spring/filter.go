@@ -305,7 +305,7 @@ func (b *routeReader) prefixPath(c *call) {
 		b.missing(c, "write the prefix out, or rewrite: { path: … }", "a prefix with variables")
 		return
 	}
-	if prefix = "/" + strings.Trim(prefix, "/"); prefix != "/" {
+	if prefix = "/" + encoded(strings.Trim(prefix, "/")); prefix != "/" {
 		b.step(c, "prefix", text(prefix))
 	}
 }

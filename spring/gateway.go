@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/maru-msa/maru/diag"
 )
@@ -184,14 +186,14 @@ func (g *gatewayReader) filters(b *routeReader, list []*node) {
 func routeName(id string) string {
 	var b strings.Builder
 	for _, r := range id {
-		if r > 0x20 && r < 0x7f && r != '"' && r != '\\' {
+		if r > 0x20 && r != '"' && r != '\\' && r != utf8.RuneError && unicode.IsPrint(r) {
 			b.WriteRune(r)
 		} else {
 			b.WriteByte('-')
 		}
 	}
 	const longest = 100
-	return strings.Trim(b.String()[:min(b.Len(), longest)], "-")
+	return strings.Trim(strings.ToValidUTF8(b.String()[:min(b.Len(), longest)], ""), "-")
 }
 
 // routeReader reads the parts of one route; of the filters of all routes when

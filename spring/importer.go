@@ -280,6 +280,7 @@ func meaning(path string) (words, fix string) {
 	p := canonical(path)
 	for _, k := range []struct{ prefix, words, fix string }{
 		{"spring.cloud.gateway.", "has no equal", "look for what it did in docs/import-spring.md"},
+		{"spring.cloud.loadbalancer", "is not imported", "write balance, zone, sticky, check or retry at the services: docs/resilience.md"},
 		{"zuul.", "has no equal", "look for what it did in docs/import-spring.md"},
 		{"hystrix.", "has no equal", "look for what it did in docs/import-spring.md"},
 		{"ribbon.", "has no equal", "look for what it did in docs/import-spring.md"},

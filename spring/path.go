@@ -132,8 +132,24 @@ func (r *patternReader) segment(s string, last bool) {
 		r.mixed = true
 		r.mix(s)
 	default:
+		s = encoded(s)
 		r.add(s, regexp.QuoteMeta(s))
 	}
+}
+
+// encoded percent-encodes what no path holds as it is, such as letters beyond
+// ASCII: theirs compares decoded segments, ours canonical ones.
+func encoded(s string) string {
+	const digits = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c <= 0x20 || c >= 0x7F || strings.IndexByte("\"<>\\^`|", c) >= 0 {
+			b.WriteString("%" + digits[c>>4:c>>4+1] + digits[c&15:c&15+1])
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 func (r *patternReader) add(segment, expr string) {
@@ -212,7 +228,7 @@ func (r *patternReader) mix(s string) {
 			if end < 0 {
 				end = len(s) - 1
 			}
-			r.expr.WriteString(regexp.QuoteMeta(s[:end+1]))
+			r.expr.WriteString(regexp.QuoteMeta(encoded(s[:end+1])))
 			s = s[end+1:]
 		}
 	}
