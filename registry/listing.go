@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
 )
 
@@ -59,6 +60,7 @@ type bodies struct {
 	all     map[bodyName]*body
 	large   map[bodyName]*body // packed listings that may be a little older
 	packers sync.Pool          // of *gzip.Writer
+	pieces  sync.Pool          // of *flate.Writer
 }
 
 // place gives the body of a name at an edition, which may have to be built yet.
@@ -141,12 +143,16 @@ func (g *Registry) body(n bodyName) []byte {
 func (g *Registry) pack(n bodyName, b *body) {
 	if p, version, ok := g.picture(n.what); ok && p.members() > mostPlain {
 		size := 0
-		b.bytes = g.packed(func(write func([]byte)) {
-			p.write(version, n.style, func(part []byte) {
-				size += len(part)
-				write(part)
+		if p.members() >= worthPiecing*len(p.apps) {
+			b.bytes, size = g.pieced(&p, version, n.style)
+		} else {
+			b.bytes = g.packed(func(write func([]byte)) {
+				p.write(version, n.style, func(part []byte) {
+					size += len(part)
+					write(part)
+				})
 			})
-		})
+		}
 		b.built = g.env.Elapsed()
 		if size > largeBody {
 			g.bodies.keep(n, b)
@@ -158,6 +164,16 @@ func (g *Registry) pack(n bodyName, b *body) {
 		plain := b.bytes
 		b.bytes = g.packed(func(write func([]byte)) { write(plain) })
 	}
+}
+
+// pieced packs a listing of large applications.
+func (g *Registry) pieced(p *picture, version string, s style) (b []byte, size int) {
+	w, ok := g.bodies.pieces.Get().(*flate.Writer)
+	if !ok {
+		w, _ = flate.NewWriter(nil, flate.BestSpeed) // fails for levels that are none
+	}
+	defer g.bodies.pieces.Put(w)
+	return p.packed(version, s, w)
 }
 
 // packed is gzip of what is written, at the level that costs least: listings are
@@ -257,7 +273,18 @@ func (g *Registry) delta() picture {
 	for e := g.log.Front(); e != nil; e = e.Next() {
 		recent = append(recent, e.Value.(*change).record) //nolint:forcetypeassert,errcheck // the list holds nothing else
 	}
-	return picture{grouped(recent), hash(&g.counts)}
+	apps := grouped(recent)
+	for i, a := range apps {
+		if whole := g.apps[a.name]; whole != nil && len(whole.members) == len(a.members) && a.alive() {
+			apps[i] = whole // the same instances, and its encodings are kept
+		}
+	}
+	return picture{apps, hash(&g.counts)}
+}
+
+// alive tells that no instance left.
+func (a *application) alive() bool {
+	return !slices.ContainsFunc(a.members, func(rec *record) bool { return rec.Action == Deleted })
 }
 
 // reached is the instances behind a virtual address, of every status.
@@ -299,11 +326,8 @@ func grouped(list []*record) []*application {
 
 // write gives the listing to out in parts, which out must not keep.
 func (p *picture) write(version string, s style, out func([]byte)) {
-	if s.xml {
-		out([]byte("<applications><versions__delta>" + version + "</versions__delta><apps__hashcode>" + p.hash + "</apps__hashcode>"))
-	} else {
-		out([]byte(`{"applications":{"versions__delta":"` + version + `","apps__hashcode":"` + p.hash + `","application":[`))
-	}
+	head, tail := listingFrame(p.hash, version, s)
+	out([]byte(head))
 	var b []byte
 	for i, app := range p.apps {
 		if b = b[:0]; i > 0 && !s.xml {
@@ -312,11 +336,15 @@ func (p *picture) write(version string, s style, out func([]byte)) {
 		b = appendApplication(b, app, s)
 		out(b)
 	}
+	out([]byte(tail))
+}
+
+// listingFrame is what stands around the applications of a listing.
+func listingFrame(hash, version string, s style) (head, tail string) {
 	if s.xml {
-		out([]byte("</applications>"))
-	} else {
-		out([]byte(`]}}`))
+		return "<applications><versions__delta>" + version + "</versions__delta><apps__hashcode>" + hash + "</apps__hashcode>", "</applications>"
 	}
+	return `{"applications":{"versions__delta":"` + version + `","apps__hashcode":"` + hash + `","application":[`, "]}}"
 }
 
 func appendApplication(b []byte, app *application, s style) []byte {
@@ -340,15 +368,21 @@ func appendApplication(b []byte, app *application, s style) []byte {
 	return append(b, `]}`...)
 }
 
-// encode gives the record in a style, encoded once; the time of the last renewal
-// in it is that of the encoding.
-func (rec *record) encode(s style) []byte {
+// index numbers the styles.
+func (s style) index() int {
 	i := 0
 	for bit, on := range [...]bool{s.xml, s.compact, s.legacy} {
 		if on {
 			i |= 1 << bit
 		}
 	}
+	return i
+}
+
+// encode gives the record in a style, encoded once; the time of the last renewal
+// in it is that of the encoding.
+func (rec *record) encode(s style) []byte {
+	i := s.index()
 	if b := rec.encoded[i].Load(); b != nil {
 		return *b
 	}

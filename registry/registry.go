@@ -142,6 +142,7 @@ type lease struct {
 type application struct {
 	name    string
 	members []*record
+	pieces  [8]atomic.Pointer[piece] // by style
 }
 
 // override is a status that an operator set.
