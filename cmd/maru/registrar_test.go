@@ -270,3 +270,45 @@ func upgradeWithRegistry(t *testing.T, settings string) {
 		t.Errorf("something was not handed over:\n%s", p.log.String())
 	}
 }
+
+// An operator drains an instance: nothing new goes to it, and what it has under
+// way it ends.
+func TestDrainedInstanceEndsItsRequests(t *testing.T) {
+	t.Parallel()
+	begun, release := make(chan struct{}), make(chan struct{})
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			close(begun)
+			<-release
+		}
+		fmt.Fprint(w, "sold")
+	}))
+	defer backend.Close()
+	p := newProcess(t)
+	at := freeAddress(t)
+	p.write(fmt.Sprintf("registry: {address: %q}\nlisten: {public: {address: %q}}\nservices: {auction: {registry: auction}}\n"+
+		"routes:\n  - {match: '/{rest...}', to: auction}\n", at, p.front), false)
+	p.start()
+	if status := tell(t, "POST", "http://"+at+"/eureka/apps/AUCTION", registration("a1", strings.TrimPrefix(backend.URL, "http://"))); status != http.StatusNoContent {
+		t.Fatalf("register: %d", status)
+	}
+	p.until("the instance is called", func() bool { status, _ := p.get("/"); return status == http.StatusOK })
+	answered := make(chan int)
+	go func() { status, _ := p.get("/slow"); answered <- status }()
+	<-begun
+	if status, body := p.ask("POST", "/v1/registry/apps/auction/a1/drain"); status != http.StatusOK || !strings.Contains(string(body), `"override": "OUT_OF_SERVICE"`) {
+		t.Errorf("drain: %d %s", status, body)
+	}
+	p.until("nothing new goes to it", func() bool { status, _ := p.get("/"); return status == http.StatusServiceUnavailable })
+	close(release)
+	if status := <-answered; status != http.StatusOK {
+		t.Errorf("what was under way ends with %d", status)
+	}
+	if !strings.Contains(p.log.String(), `msg="operator action" action=drain service=auction instance=a1 by=api`) {
+		t.Errorf("the log does not tell of it:\n%s", p.log.String())
+	}
+	if status, _ := p.ask("DELETE", "/v1/registry/apps/auction/a1/status"); status != http.StatusOK {
+		t.Errorf("restore: %d", status)
+	}
+	p.until("it is called again", func() bool { status, _ := p.get("/"); return status == http.StatusOK })
+}
