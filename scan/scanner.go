@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync"
 )
 
 // Scanner checks one text that comes in chunks: the grammar, UTF-8, the Rules.
 // What it says never depends on where the chunks end. It keeps no chunk: at
 // most one number, and with Rules.Unique the names of the objects that are open.
 //
-// The zero Scanner is ready, under the zero Rules.
+// The zero Scanner is ready, under the zero Rules; NewScanner takes one with
+// its working memory from a pool.
 type Scanner struct {
 	m     machine
 	mask  Mask
@@ -20,6 +22,22 @@ type Scanner struct {
 }
 
 var _ io.WriteCloser = (*Scanner)(nil)
+
+var scanners = sync.Pool{New: func() any { return new(Scanner) }} //nolint:gochecknoglobals // a pool is shared by its nature
+
+// NewScanner takes a Scanner from the pool, ready under these rules.
+func NewScanner(rules Rules) *Scanner {
+	s := scanners.Get().(*Scanner) //nolint:errcheck // the pool makes nothing else
+	s.Reset(rules)
+	return s
+}
+
+// Release gives the Scanner back to the pool. It must not be used after that.
+func (s *Scanner) Release() {
+	s.m.lighten()
+	s.fault, s.begun = nil, false
+	scanners.Put(s)
+}
 
 // errClosed is what Write says after Close.
 var errClosed = errors.New("scan: write after close")

@@ -156,6 +156,20 @@ func TestScannerAllocatesNothing(t *testing.T) {
 	}
 }
 
+func TestScannersFromThePool(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		s := scan.NewScanner(scan.RequestRules())
+		if _, err := s.Write([]byte(`[{"a":1,"b":2},{"a":1,"b":2},{"a":1,"a`)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Write([]byte(`":3}]`)); verdict(err) != "duplicate-member" {
+			t.Fatalf("%v", err)
+		}
+		s.Release()
+	}
+}
+
 func TestScannerAfterClose(t *testing.T) {
 	t.Parallel()
 	var s scan.Scanner
