@@ -52,6 +52,7 @@ type Bulkhead struct {
 	inflight atomic.Int64
 	limit    atomic.Int64 // the slack included
 	waiting  atomic.Int64
+	standing atomic.Int64 // since born, when somebody began to wait after nobody did
 	highAt   atomic.Int64 // since born, when the last call of High came; 0: never
 
 	mu     sync.Mutex // of all below
@@ -186,10 +187,12 @@ func (b *Bulkhead) EnterAs(p Priority, gone <-chan struct{}, patience time.Durat
 func (b *Bulkhead) enter(p Priority, patience time.Duration) (*waiter, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	now := b.cfg.Now()
 	// Counted before the look at the places: whoever leaves meanwhile sees one
 	// who waits, or this one sees the place that became free.
-	b.waiting.Add(1)
-	now := b.cfg.Now()
+	if b.waiting.Add(1) == 1 {
+		b.standing.Store(int64(now.Sub(b.born)))
+	}
 	if !b.anyone(p) && b.take(b.share(now, p)) {
 		b.waiting.Add(-1)
 		return nil, nil //nolint:nilnil // in, and nobody waits
@@ -331,6 +334,15 @@ func (b *Bulkhead) Adjust(limit, slack, spare int) {
 
 // InFlight is how many calls are under way.
 func (b *Bulkhead) InFlight() int { return int(b.inflight.Load()) }
+
+// Standing is for how long there always was somebody who waited: a burst, or a
+// moment in which all stood still, is over soon, an overload is not.
+func (b *Bulkhead) Standing(now time.Time) time.Duration {
+	if b.waiting.Load() == 0 {
+		return 0
+	}
+	return now.Sub(b.born) - time.Duration(b.standing.Load())
+}
 
 // Limit is how many calls may be under way now.
 func (b *Bulkhead) Limit() int { return int(b.limit.Load()) }

@@ -57,6 +57,11 @@ const (
 	// learningQueue is how many calls may wait while it is not known how much the
 	// service can take: a burst at the start is no overload yet.
 	learningQueue = 1024
+	// mostQueue bounds the calls that may wait for a moment to be over.
+	mostQueue = 10_000
+	// overloadFrom is how long somebody must have waited at any time for the queue
+	// to be one of an overload.
+	overloadFrom = time.Second
 	// stallFrom is how many calls must be under way before silence means something.
 	stallFrom = 20
 	// adjustEach is how often those who find no place look for slack.
@@ -262,20 +267,33 @@ func (k *call) place() *problem.Error {
 
 // patience is how long the call may wait for a place: a quarter of its time, and
 // where the limit follows the service, no longer than a call usually takes. Who
-// waits longer than that gets an answer too late to be glad of it.
+// waits longer than that gets an answer too late to be glad of it. But whoever
+// came while all stood still is answered in a moment: only where the queue stays
+// it is one of too many calls.
 func (k *call) patience() time.Duration {
 	d := queuePatience
 	if by := k.x.Deadline; !by.IsZero() {
 		d = resilience.Patience(by.Sub(k.came))
 	}
 	usual, least := k.g.limit.Usual(), leastPatience
-	if usual == 0 {
+	if usual == 0 || k.g.places.Standing(k.came) < overloadFrom {
 		return d
 	}
 	if k.g.limit.Learning() {
 		least *= 2
 	}
 	return min(d, max(usual, least))
+}
+
+// hiccup is how many calls come while something behind the service, or this
+// process, stands still for a moment. They have their answers as soon as that is
+// over: it is no overload, and they may wait. Under a true overload the queue is
+// as long, but then those who came last are let in first, and the others turned
+// away, so that it does not make answers later.
+func (g *guard) hiccup() int {
+	const moment, windows = 500 * time.Millisecond, 10 * time.Second
+	n := g.total.Counts()
+	return int(min((n.Success+n.BadRequest)*uint64(moment)/uint64(windows), mostQueue))
 }
 
 // adjust tells the places what the limit is now. Calls that hang at endpoints
@@ -292,6 +310,8 @@ func (g *guard) adjust(now time.Time) {
 	}
 	if g.limit.Learning() {
 		spare = learningQueue
+	} else {
+		spare = g.hiccup()
 	}
 	stuck = min(stuck, limit)
 	g.slack.Store(int64(stuck))
