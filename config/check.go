@@ -68,6 +68,7 @@ func (c Checker) Check(file *File, loaded []diag.Finding) []diag.Finding {
 	w.matches()
 	w.listeners()
 	w.order()
+	w.guards()
 	w.settings()
 	w.registry()
 	w.turbine()

@@ -147,3 +147,83 @@ func TestBulkheadGrows(t *testing.T) {
 		t.Error("a quarter")
 	}
 }
+
+// Places and shares under random calls, against plain counting.
+func TestBulkheadShares(t *testing.T) {
+	t.Parallel()
+	rng, h := random(11), newHand()
+	b := NewBulkhead(BulkheadConfig{Limit: 100, Now: h.now})
+	inside, limit := 0, 100
+	var high time.Time
+	for range 1_000_000 {
+		switch n := rng.IntN(100); {
+		case n < 50:
+			p := Priority(rng.IntN(NumPriorities))
+			if p == High && rng.IntN(5) > 0 {
+				p = Normal
+			}
+			if p == High {
+				high = h.at
+			}
+			most := map[Priority]int{High: limit, Normal: limit * 9 / 10, Low: limit * 7 / 10, Sheddable: limit / 2}[p]
+			if p == Normal && (high.IsZero() || h.at.Sub(high) > highMemory+2*time.Second) {
+				most = limit
+			} else if p == Normal && h.at.Sub(high) > highMemory-2*time.Second {
+				continue // about a minute
+			}
+			if got := b.TryEnterAt(h.at, p); got != (inside < max(most, 1)) {
+				t.Fatalf("%d of %d inside: priority %d entered %v", inside, limit, p, got)
+			} else if got {
+				inside++
+			}
+		case n < 98:
+			if inside > 0 {
+				b.Leave()
+				inside--
+			}
+		case n == 98 && rng.IntN(100) == 0:
+			limit = 1 + rng.IntN(200)
+			b.SetLimit(limit)
+		default:
+			h.pass(time.Duration(rng.Int64N(int64(200 * time.Millisecond))))
+		}
+	}
+	if s := b.Stats(); s.InFlight != inside {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Where the queue is full, a lower priority gives way; a free place goes to the
+// higher one.
+func TestBulkheadPriorities(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBulkhead(BulkheadConfig{Limit: 1, Queue: 2})
+		if !b.TryEnter() {
+			t.Fatal("full")
+		}
+		var mu sync.Mutex
+		var got []string
+		var wait sync.WaitGroup
+		for _, p := range []Priority{Sheddable, Low, Normal, High} {
+			wait.Go(func() {
+				err := b.EnterAs(p, nil, time.Second)
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case err == nil:
+					got = append(got, map[Priority]string{High: "high", Normal: "normal"}[p])
+					b.Leave()
+				case !errors.Is(err, ErrFull):
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		b.Leave()
+		wait.Wait()
+		if s := b.Stats(); !slices.Equal(got, []string{"high", "normal"}) || s.Shed != [NumPriorities]uint64{0, 0, 1, 1} {
+			t.Errorf("%v, %+v", got, s)
+		}
+	})
+}

@@ -110,3 +110,96 @@ func TestLimitRefuses(t *testing.T) {
 		t.Error("the free place is not given")
 	}
 }
+
+// Whatever calls show, every algorithm stays within its bounds, and who counts
+// with the limit counts rightly.
+func TestLimitHolds(t *testing.T) {
+	t.Parallel()
+	for _, a := range []Algorithm{Gradient, AIMD, Vegas} {
+		rng, h := random(uint64(a)+7), newHand()
+		l := NewLimit(LimitConfig{Algorithm: a, Initial: 30, Min: 5, Max: 400, Now: h.now})
+		running, moves, before := 0, 0, l.Limit()
+		took := time.Millisecond
+		for range 1_000_000 {
+			switch n := rng.IntN(1000); {
+			case n < 490:
+				room := running < l.Limit()
+				if l.Enter() != room {
+					t.Fatalf("%d under way of %d: entered %v", running, l.Limit(), !room)
+				}
+				if room {
+					running++
+				}
+			case n < 980 && running > 0:
+				o := Success
+				if rng.IntN(300) == 0 {
+					o = Outcome(rng.IntN(numOutcomes))
+				}
+				l.Done(o, took/2+time.Duration(rng.Int64N(int64(took))))
+				running--
+			case n == 981 && rng.IntN(20) == 0: // the service changes
+				took = time.Duration(1+rng.IntN(2000)) * 100 * time.Microsecond
+			default:
+				h.pass(time.Duration(rng.Int64N(int64(50 * time.Millisecond))))
+			}
+			n := l.Limit()
+			if n < 5 || n > 400 || l.InFlight() != running {
+				t.Fatalf("algorithm %d: limit %d, %d under way of %d", a, n, l.InFlight(), running)
+			}
+			if n != before {
+				moves, before = moves+1, n
+			}
+		}
+		if moves < 10 {
+			t.Errorf("algorithm %d moved %d times only", a, moves)
+		}
+	}
+}
+
+// A service that does as well with many calls at once as with few: the limit is no
+// bound for it, within a second.
+func TestLimitGetsOutOfTheWay(t *testing.T) {
+	t.Parallel()
+	h := newHand()
+	l := NewLimit(LimitConfig{Now: h.now})
+	for range 100 { // 10 ms each
+		n := l.Limit()
+		for range n {
+			l.Begin()
+		}
+		l.Pressed(h.at)
+		h.pass(10 * time.Millisecond)
+		for range n {
+			l.Done(Success, 10*time.Millisecond)
+		}
+	}
+	if n := l.Limit(); n < 1000 {
+		t.Errorf("%d after a second", n)
+	}
+}
+
+// A service that has become slower by itself, and not by how much it gets: the
+// limit does not fall for ever.
+func TestLimitTakesANewTime(t *testing.T) {
+	t.Parallel()
+	h := newHand()
+	l := NewLimit(LimitConfig{Now: h.now})
+	seconds(60, l, h, 1000, 40, 40*time.Millisecond, 0)
+	seconds(60, l, h, 1000, 40, 200*time.Millisecond, 0)
+	if n := l.Limit(); n < 40 {
+		t.Errorf("a limit of %d", n)
+	}
+}
+
+func TestVegasKeepsAShortQueue(t *testing.T) {
+	t.Parallel()
+	h := newHand()
+	l := NewLimit(LimitConfig{Algorithm: Vegas, Now: h.now})
+	for range 300 { // a server that does 100 calls at once
+		n := l.Limit()
+		second(l, h, 100, n, 20*time.Millisecond*time.Duration(max(n, 100))/100, 0)
+	}
+	if n := l.Limit(); n < 100 || n > 130 {
+		t.Errorf("a limit of %d for 100", n)
+	}
+}

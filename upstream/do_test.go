@@ -257,6 +257,7 @@ func TestDoAllocatesNothing(t *testing.T) {
 			r := request("GET", "/a")
 			_ = r.Header.Add("X-Key", "k")
 			_ = r.Header.Add("Cookie", "a=b; s=nonsense")
+			r.X.Deadline, r.X.Priority = time.Now().Add(time.Hour), message.PriorityHigh
 			buf := make([]byte, 64)
 			once := func() {
 				resp, err := c.Do(r)
