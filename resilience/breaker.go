@@ -289,10 +289,10 @@ func (b *Breaker) trial(now time.Time) (p Permit, ok bool, change BreakerChange)
 		b.turn(HalfOpen, since+b.trialTime())
 		change = BreakerChange{State: HalfOpen, Why: "time is up"}
 	case HalfOpen:
-		switch {
-		case over: // the trial was lost
-			return p, false, b.trip(since, BreakerChange{Why: "trial lost"})
-		case b.running:
+		if b.running {
+			if over { // the trial was lost
+				change = b.trip(since, BreakerChange{Why: "trial lost"})
+			}
 			return p, false, change
 		}
 	}

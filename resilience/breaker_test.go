@@ -184,6 +184,26 @@ func TestBreakerLostPermits(t *testing.T) {
 	}
 }
 
+// Trials may come far apart: one that went well is not lost by the next one's time.
+func TestBreakerTrialsOfQuietServices(t *testing.T) {
+	t.Parallel()
+	h := newHand()
+	b := NewBreaker(steady(BreakerConfig{}, h))
+	times(200, b, h, Success, time.Millisecond)
+	h.pass(11 * time.Second)
+	times(20, b, h, Failure, 0)
+	h.pass(b.Wait())
+	for range 2 {
+		if b.Stats().State == Closed || !run(b, h, Success, time.Millisecond) {
+			t.Error("no trial")
+		}
+		h.pass(time.Minute)
+	}
+	if s := b.Stats(); s.State != Closed || s.Opened != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestBreakerModes(t *testing.T) {
 	t.Parallel()
 	h := newHand()

@@ -100,6 +100,10 @@ func (g *guard) changed(b resilience.BreakerChange) {
 	log, name := g.c.env.Log, g.c.name
 	switch b.State {
 	case resilience.Open:
+		if b.Window == 0 { // a trial's one outcome says it all
+			log.Warn("breaker opened again", "service", name, "why", b.Why, "for", b.Wait.Round(time.Millisecond))
+			return
+		}
 		log.Warn("breaker opened", "service", name, "why", b.Why, "for", b.Wait.Round(time.Millisecond),
 			"window", b.Window, "outcomes", b.Counts.Total(), "errors", b.Counts.Errors(), "error_percent", b.Counts.ErrorPercent(),
 			"timeouts", b.Counts.Timeout, "slow", b.Counts.Slow)
