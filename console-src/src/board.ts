@@ -216,7 +216,8 @@ export function troubles(s: Service): Trouble[] {
   if (s.breaker.state === 'open') list.push('breaker-open');
   if (s.endpoints_up === 0 && (s.endpoints > 0 || s.source.error)) list.push('no-endpoint');
   if (s.panic) list.push('panic');
-  if (s.error_percent >= failingFrom && s.requests >= fewRequests) list.push('failing');
+  // An open breaker says already how many fail.
+  if (s.error_percent >= failingFrom && s.requests >= fewRequests && s.breaker.state !== 'open') list.push('failing');
   if (s.breaker.state === 'half-open') list.push('half-open');
   if (s.breaker.mode === 'forced-open' || s.breaker.mode === 'forced-closed') list.push('forced');
   if (s.endpoints_out > 0 && s.endpoints_up > 0) list.push('endpoints-out');

@@ -43,7 +43,7 @@ export function duration(language: Language, ms: number | undefined): string {
   if (ms < 0.1) return digits(language, Math.max(ms, 0.01), 2) + ' ms';
   if (ms < 9.95) return digits(language, ms, Number.isInteger(ms) ? 0 : 1) + ' ms';
   if (ms < 999.5) return digits(language, ms, 0) + ' ms';
-  return digits(language, ms / 1000, ms < 9950 ? 2 : 1) + ' s';
+  return digits(language, ms / 1000, ms % 1000 === 0 ? 0 : ms < 9950 ? 2 : 1) + ' s';
 }
 
 /** Seconds as an age in its largest unit: "12 s", "3 min", "2 h", "5 d". */

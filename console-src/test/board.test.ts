@@ -83,6 +83,7 @@ test('what is wrong comes with what clients feel first', () => {
   assert.deepEqual(troubles(service('a')), []);
   assert.deepEqual(troubles(service('a', { error_percent: 100, requests: 3 })), [], 'one of three says nothing yet');
   assert.deepEqual(troubles(service('a', { error_percent: 6 })), ['failing']);
+  assert.deepEqual(troubles(service('a', { error_percent: 100, breaker: open })), ['breaker-open']);
   assert.deepEqual(troubles(service('a', { endpoints: 0, endpoints_up: 0, source: { kind: 'dns', error: 'no such host' } })), ['no-endpoint', 'source']);
   const list = wrongs([
     service('old', { source: { kind: 'registry', error: 'refused', age_s: 40 } }),

@@ -14,7 +14,7 @@ test('rates and counts', () => {
 });
 
 test('durations keep two or three digits and never become nothing', () => {
-  for (const [ms, want] of [[0, '0 ms'], [0.004, '0.01 ms'], [0.4, '0.4 ms'], [9.9, '9.9 ms'], [10.4, '10 ms'], [999.6, '1.00 s'], [1234, '1.23 s'], [61000, '61.0 s']] as const) {
+  for (const [ms, want] of [[0, '0 ms'], [0.004, '0.01 ms'], [0.4, '0.4 ms'], [9.9, '9.9 ms'], [10.4, '10 ms'], [999.6, '1.00 s'], [1234, '1.23 s'], [2000, '2 s'], [61500, '61.5 s']] as const) {
     assert.equal(duration('en', ms), want);
   }
   assert.equal(duration('en', undefined), '–');

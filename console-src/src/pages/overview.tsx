@@ -181,7 +181,7 @@ function Busiest({ services }: { services: Service[] }) {
                 <td>
                   <BreakerState breaker={s.breaker} />
                 </td>
-                <td class={s.endpoints_out > 0 ? 'bad' : ''}>{s.endpoints_out > 0 ? say('upOf', { up: s.endpoints_up, n: s.endpoints }) : say('upAll', { n: s.endpoints_up })}</td>
+                <td class={s.endpoints_out === 0 ? '' : s.endpoints_up === 0 ? 'bad' : 'warn'}>{s.endpoints_out > 0 ? say('upOf', { up: s.endpoints_up, n: s.endpoints }) : say('upAll', { n: s.endpoints_up })}</td>
               </tr>
             ))}
           </tbody>

@@ -313,7 +313,7 @@ function EndpointRow({ service, e, ups, again }: { service: string; e: Endpoint;
       <td class="num">{e.requests > 0 ? duration(lang, e.ewma_ms) : '–'}</td>
       <td class="num">{percent(lang, e.success * 100)} %</td>
       <td class="num">{count(lang, e.requests)}</td>
-      <td class={`num ${e.errors > 0 ? 'bad' : ''}`}>{count(lang, e.errors)}</td>
+      <td class={`num ${e.errors > 0 && !up ? 'bad' : ''}`}>{count(lang, e.errors)}</td>
       <td class="num">{say('idleOf', { n: e.connections, idle: e.idle })}</td>
       <td>{checkLine(e, say)}</td>
       <td>
