@@ -130,7 +130,8 @@ spring.cloud.gateway:
 		{"globalcors", "GET /name/a/b HTTP/1.1\nOrigin: https://app.example", 200, []string{"Access-Control-Allow-Origin: https://app.example"}, nil},
 		{
 			"globalcors, a preflight", "OPTIONS /name/a/b HTTP/1.1\nOrigin: https://app.example\nAccess-Control-Request-Method: PUT", 204,
-			[]string{"Access-Control-Allow-Methods: GET, PUT", "Access-Control-Max-Age: 30"}, nil,
+			[]string{"Access-Control-Allow-Methods: GET, PUT", "Access-Control-Max-Age: 30"},
+			nil,
 		},
 		{"globalcors, another origin", "OPTIONS /name/a/b HTTP/1.1\nOrigin: https://evil.example\nAccess-Control-Request-Method: PUT", 403, nil, []string{"Access-Control-Allow-Origin"}},
 		{"After", "GET /when HTTP/1.1", 200, []string{"c GET "}, nil},
