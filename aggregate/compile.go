@@ -251,6 +251,9 @@ func (c *compiler) root(r *root, s *Selection, out *object, guards []guard) {
 			if !ok {
 				v, g.many = args[k+"s"], true
 				delete(args, k+"s")
+				if v.Var == "" { // written out: its length is known
+					lv.bound, lv.bounded = countElements(v.JSON), true
+				}
 			}
 			delete(args, k)
 			g.given = append(g.given, v)
@@ -258,11 +261,22 @@ func (c *compiler) root(r *root, s *Selection, out *object, guards []guard) {
 		lv.gather = 0
 		f.gathers, f.lists = []*gather{g}, []bool{g.many}
 		f.text = r.of.keyText || c.untyped(g.given)
+		c.pairKeys(f, r.of, r.of.key)
 	}
 	c.bindArgs(f, args, s.At)
 	c.place(lv, s, f, r.of)
 	c.policy(lv, s, policyRequired)
 	c.finishLevel(lv, s, out, r.typ, guards, nil)
+}
+
+// countElements is the length of a list that is written out.
+func countElements(list string) int {
+	tape, n := scan.NewTape(), 0
+	defer tape.Release()
+	if scan.Scan(listMask(), []byte(list), tape) == nil {
+		n = tape.Len(0)
+	}
+	return n
 }
 
 // untyped tells whether a key comes from an input whose type nobody said: the
@@ -667,7 +681,7 @@ func (c *compiler) join(l *link, depth int, args map[string]Value, g *gather, at
 		}
 		c.merged[id.String()] = f
 		c.bindArgs(f, args, at)
-		c.pairKeys(f, l)
+		c.pairKeys(f, l.target, c.linkKeys(l))
 	}
 	f.text = f.text || l.target.keyText || c.untyped(g.given)
 	f.gathers = append(f.gathers, g)
@@ -676,15 +690,15 @@ func (c *compiler) join(l *link, depth int, args map[string]Value, g *gather, at
 }
 
 // pairKeys wants the members of an element that tell whose it is.
-func (c *compiler) pairKeys(f *fetch, l *link) {
+func (c *compiler) pairKeys(f *fetch, t *graphType, keys []string) {
 	if !f.kind.batched() {
 		return
 	}
 	switch f.call.pairing.how {
 	case pairKey, pairGroup:
-		for _, name := range c.linkKeys(l) {
+		for _, name := range keys {
 			path := []string{name}
-			if field := l.target.fields[name]; field != nil && field.link == nil {
+			if field := t.fields[name]; field != nil && field.link == nil {
 				path = field.path
 			}
 			_, at := member(f.build, f.elem, path)

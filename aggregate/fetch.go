@@ -17,6 +17,7 @@ import (
 type fetchState struct {
 	f     *fetch
 	waits atomic.Int32
+	done  atomic.Bool
 	keys  keyTable
 	rows  [][]int32 // by gather: the key of each place, see noKey
 	ends  [][]int32 // by gather with lists of keys: where each place's keys end
@@ -64,6 +65,7 @@ type callState struct {
 }
 
 func (s *fetchState) reset() {
+	s.done.Store(false)
 	s.keys.reset()
 	for i := range s.rows {
 		s.rows[i] = s.rows[i][:0]

@@ -63,6 +63,7 @@ func (p *Plan) newRun(r *message.Request) *run {
 		for i, f := range p.fetches {
 			x.fetches[i].f = f
 			x.fetches[i].rows = make([][]int32, len(f.gathers))
+			x.fetches[i].ends = make([][]int32, len(f.gathers))
 		}
 		for i, l := range p.levels {
 			x.levels[i].l = l
@@ -264,6 +265,7 @@ func (f *fetch) awaits(l *level) bool {
 
 // fetched adds what becomes ready by a fetch.
 func (x *run) fetched(f *fetchState, q *ready) {
+	f.done.Store(true)
 	if f.f.required && x.needed.Add(-1) == 0 {
 		x.grace()
 	}
@@ -283,15 +285,42 @@ func (x *run) fetched(f *fetchState, q *ready) {
 }
 
 // grace starts the last time of optional parts: all that is required is there.
+// They get what they usually take, call behind call, and the plan's grace on top;
+// while nobody knows what they take, only the budget ends them.
 func (x *run) grace() {
-	if x.p.grace <= 0 || x.nodes.Load() == 0 {
+	if x.p.grace <= 0 {
+		return
+	}
+	usual, known := x.usual()
+	if !known {
 		return
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.over == nil && x.timer == nil {
-		x.timer = time.AfterFunc(x.p.grace, func() { x.stop(errLaggard, true) })
+		x.timer = time.AfterFunc(usual+x.p.grace, func() { x.stop(errLaggard, true) })
 	}
+}
+
+// usual is how long the fetches that are not done take when they are slow: the sum
+// over the depths of the slowest one's 95th percentile.
+func (x *run) usual() (sum time.Duration, known bool) {
+	for depth := 1; depth <= x.p.bounds.Depth; depth++ {
+		var slowest time.Duration
+		for i := range x.fetches {
+			f := &x.fetches[i]
+			if f.f.depth != depth || f.done.Load() {
+				continue
+			}
+			took, enough := f.f.stats.slow()
+			if !enough {
+				return 0, false
+			}
+			slowest = max(slowest, took)
+		}
+		sum += slowest
+	}
+	return sum, true
 }
 
 // blame keeps the cause of the first call that failed.

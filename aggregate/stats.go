@@ -46,3 +46,14 @@ func (s *nodeStats) quantile(q float64) time.Duration {
 	}
 	return 0
 }
+
+// known is how many times must have been seen before they say anything.
+const known = 20
+
+// slow is the 95th percentile of the times, and whether enough were seen.
+func (s *nodeStats) slow() (time.Duration, bool) {
+	if s.calls.Load()-s.failures.Load() < known {
+		return 0, false
+	}
+	return s.quantile(0.95), true
+}
