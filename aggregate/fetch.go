@@ -3,7 +3,6 @@ package aggregate
 import (
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +24,7 @@ type fetchState struct {
 	heads []keyRow // by key
 	links []linked // elements of lists, chained
 	whole failure  // of the fetch as a whole
+	queue ready    // of the goroutine that began with this fetch
 }
 
 // noKey marks a place without a key: its value is null there.
@@ -59,9 +59,13 @@ type elem struct {
 // callState is one call of a fetch.
 type callState struct {
 	from, to int // keys
-	body     []byte
-	tape     *scan.Tape
 	failure
+
+	body   []byte
+	tape   *scan.Tape
+	active active
+	room   []byte // of its target
+	shared bool   // body is a flight's
 }
 
 func (s *fetchState) reset() {
@@ -79,8 +83,8 @@ func (s *fetchState) reset() {
 			c.tape.Release()
 			c.tape = nil
 		}
-		if cap(c.body) > keepBuffer {
-			c.body = nil
+		if cap(c.body) > keepBuffer || c.shared {
+			c.body, c.shared = nil, false
 		}
 		c.body = c.body[:0]
 		c.failure = failure{}
@@ -208,12 +212,15 @@ func (x *run) call(s *fetchState, c *callState) {
 		c.failure = fail
 		return
 	}
-	a := active{req: sub, required: f.required}
-	if err := x.begin(&a); err != nil {
+	if f.source.shares(f.call) && x.shared(s, c, sub) {
+		return
+	}
+	c.active = active{call: &sub.X, required: f.required}
+	if err := x.begin(&c.active); err != nil {
 		c.failure = failure{code: codeOf(err)}
 		return
 	}
-	defer x.end(&a)
+	defer x.end(&c.active)
 	began := x.p.graph.env.Now()
 	resp, err := f.source.call(sub)
 	if err != nil {
@@ -231,21 +238,18 @@ func (x *run) call(s *fetchState, c *callState) {
 
 // read takes the body in and scans it.
 func (x *run) read(s *fetchState, c *callState, resp *message.Response) failure {
-	if fail := statusFailure(resp.Status); fail.code != codeOK {
+	fail := s.f.source.headFailure(resp)
+	if fail.code != codeOK {
 		return fail
 	}
-	if resp.Status == 204 {
-		return failure{code: codeNotFound}
+	if c.body, fail = readBody(c.body[:0], resp, x.p.graph.limits.Body); fail.code != codeOK {
+		return fail
 	}
-	if s.f.source.cfg.Media != "any" && !isJSON(resp.Header.Value(message.ContentType)) || encoded(resp) {
-		return failure{code: codeInvalid}
-	}
-	if !x.take(c, resp) {
-		if len(c.body) > 0 && int64(len(c.body)) >= x.p.graph.limits.Body {
-			return failure{code: codeTooLarge}
-		}
-		return failure{code: codeInvalid}
-	}
+	return x.scan(s, c)
+}
+
+// scan finds in the body what the plan wants of it.
+func (x *run) scan(s *fetchState, c *callState) failure {
 	if x.bytes.Add(int64(len(c.body))) > x.p.graph.limits.Bodies {
 		return failure{code: codeTooLarge}
 	}
@@ -256,31 +260,47 @@ func (x *run) read(s *fetchState, c *callState, resp *message.Response) failure 
 	return failure{}
 }
 
+// headFailure tells by the head whether an answer is of use.
+func (s *source) headFailure(resp *message.Response) failure {
+	if fail := statusFailure(resp.Status); fail.code != codeOK {
+		return fail
+	}
+	if resp.Status == 204 {
+		return failure{code: codeNotFound}
+	}
+	if s.cfg.Media != "any" && !isJSON(resp.Header.Value(message.ContentType)) || encoded(resp) {
+		return failure{code: codeInvalid}
+	}
+	return failure{}
+}
+
+// readBody copies the whole body into dst, so that its connection is free again.
+func readBody(dst []byte, resp *message.Response, limit int64) ([]byte, failure) {
+	if b, ok := resp.Body.(message.Buffered); ok {
+		if got := b.Peek(); int64(len(got)) == resp.Length && resp.Length <= limit {
+			dst = append(dst, got...)
+			b.Skip(len(got))
+			resp.MarkComplete()
+			return dst, failure{}
+		}
+	}
+	dst, err := message.ReadAll(dst, resp.Body, limit)
+	switch {
+	case errors.Is(err, message.ErrTooLarge):
+		return dst, failure{code: codeTooLarge}
+	case err != nil:
+		return dst, failure{code: codeInvalid}
+	}
+	resp.MarkComplete()
+	return dst, failure{}
+}
+
 // cause tells what was wrong with an answer, for the log.
 func (f failure) cause(resp *message.Response) error {
 	if resp.Status >= 300 {
 		return fmt.Errorf("it answered %d", resp.Status)
 	}
 	return fmt.Errorf("its answer is %s (%s)", f.code, resp.Header.Value(message.ContentType))
-}
-
-// take copies the whole body, so that its connection is free again.
-func (x *run) take(c *callState, resp *message.Response) bool {
-	if b, ok := resp.Body.(message.Buffered); ok {
-		if got := b.Peek(); int64(len(got)) == resp.Length && resp.Length <= x.p.graph.limits.Body {
-			c.body = append(c.body[:0], got...)
-			b.Skip(len(got))
-			resp.MarkComplete()
-			return true
-		}
-	}
-	var err error
-	c.body, err = message.ReadAll(c.body[:0], resp.Body, x.p.graph.limits.Body)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false
-	}
-	resp.MarkComplete()
-	return true
 }
 
 func encoded(resp *message.Response) bool {

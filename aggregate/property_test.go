@@ -221,10 +221,10 @@ type group struct {
 	wait  time.Duration
 }
 
-func (x *expected) group(name string, t *worldType, max int, after string) *group {
+func (x *expected) group(name string, t *worldType, most int, after string) *group {
 	g := x.groups[name]
 	if g == nil {
-		g = &group{keys: make(map[int]bool), max: max, after: make(map[string]bool), wait: t.wait}
+		g = &group{keys: make(map[int]bool), max: most, after: make(map[string]bool), wait: t.wait}
 		x.groups[name] = g
 	}
 	if after != "" {

@@ -20,8 +20,8 @@ type writer struct {
 // request renders path, query, header fields and body.
 func (w *writer) request() failure {
 	call := w.s.f.call
-	var room [256]byte
-	w.buf = room[:0]
+	w.buf = w.c.room[:0]
+	defer func() { w.c.room = w.buf[:0] }()
 	for _, p := range call.path {
 		if p.v == nil {
 			w.buf = append(w.buf, p.lit...)

@@ -37,18 +37,21 @@ type run struct {
 	active []*active // calls under way
 	over   error     // why no further call begins
 	soft   bool      // optional calls are over: the laggard rule
+	turn   uint64    // counts the requests that had this memory
 	timer  *time.Timer
 
+	queue ready // of the goroutine that the run began on
 	out   scan.Output
-	trail []step // of the shape: where in the answer it is
-	notes []note // parts that failed
+	cuts  [][]byte // of out
+	trail []step   // of the shape: where in the answer it is
+	notes []note   // parts that failed
 	fatal error
 	cause error // of the first call that failed, for the log
 }
 
 // active is a call under way, to be cancelled with the run.
 type active struct {
-	req      *message.Request
+	call     message.Canceler
 	required bool
 }
 
@@ -102,22 +105,15 @@ func (x *run) release() {
 	}
 }
 
-// Cancel ends every call when the client leaves.
-func (x *run) Cancel(cause error) { x.stop(cause, false) }
-
-// stop ends calls under way, or only those that are optional, and lets none begin.
-func (x *run) stop(cause error, optional bool) {
+// Cancel ends every call when the client leaves, and lets none begin.
+func (x *run) Cancel(cause error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if optional {
-		x.soft = true
-	} else if x.over == nil {
+	if x.over == nil {
 		x.over = cause
 	}
 	for _, a := range x.active {
-		if !optional || !a.required {
-			a.req.X.Cancel(cause)
-		}
+		a.call.Cancel(cause)
 	}
 }
 
@@ -174,6 +170,7 @@ func (x *run) execute() error {
 	x.work(top, nil)
 	<-x.done
 	x.mu.Lock()
+	x.turn++
 	if x.timer != nil {
 		x.timer.Stop()
 		x.timer = nil
@@ -202,32 +199,31 @@ type ready struct {
 // work does what is ready and what becomes ready by it: levels at once, then the
 // first fetch on this goroutine and the others beside it.
 func (x *run) work(level *levelState, fetch *fetchState) {
-	var roomL [8]*levelState
-	var roomF [8]*fetchState
-	q := ready{levels: roomL[:0], fetches: roomF[:0]}
+	q := &x.queue
 	if level != nil {
-		q.levels = append(q.levels, level)
-	} else {
-		q.fetches = append(q.fetches, fetch)
-	}
-	for {
-		for len(q.levels) > 0 {
-			l := q.levels[len(q.levels)-1]
-			q.levels = q.levels[:len(q.levels)-1]
-			x.layOut(l)
-			x.laidOut(l, &q)
-			x.finished()
-		}
-		if len(q.fetches) == 0 {
-			return
-		}
-		for _, other := range q.fetches[1:] {
-			go x.work(nil, other)
-		}
-		f := q.fetches[0]
+		q.levels = append(q.levels[:0], level)
 		q.fetches = q.fetches[:0]
-		x.fetch(f)
-		x.fetched(f, &q)
+	} else {
+		q = &fetch.queue // of nobody else: the fetch is this goroutine's
+		q.levels, q.fetches = q.levels[:0], append(q.fetches[:0], fetch)
+	}
+	for more := true; more; {
+		if n := len(q.levels); n > 0 {
+			l := q.levels[n-1]
+			q.levels = q.levels[:n-1]
+			x.layOut(l)
+			x.laidOut(l, q)
+		} else {
+			for _, other := range q.fetches[1:] {
+				go x.work(nil, other)
+			}
+			f := q.fetches[0]
+			q.fetches = q.fetches[:0]
+			x.fetch(f)
+			x.fetched(f, q)
+		}
+		// The run may be somebody else's once the last node is finished.
+		more = len(q.levels) > 0 || len(q.fetches) > 0
 		x.finished()
 	}
 }
@@ -292,14 +288,30 @@ func (x *run) grace() {
 		return
 	}
 	usual, known := x.usual()
-	if !known {
-		return
+	if !known || usual == 0 {
+		return // nobody knows, or nothing is left
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.over == nil && x.timer == nil {
-		x.timer = time.AfterFunc(usual+x.p.grace, func() { x.stop(errLaggard, true) })
+		turn := x.turn
+		x.timer = time.AfterFunc(usual+x.p.grace, func() { x.late(turn) })
 	}
+}
+
+// late ends what is optional, unless the run has gone to another request meanwhile.
+func (x *run) late(turn uint64) {
+	x.mu.Lock()
+	same := x.turn == turn
+	if same {
+		x.soft = true
+		for _, a := range x.active {
+			if !a.required {
+				a.call.Cancel(errLaggard)
+			}
+		}
+	}
+	x.mu.Unlock()
 }
 
 // usual is how long the fetches that are not done take when they are slow: the sum

@@ -134,6 +134,7 @@ type source struct {
 	call    Caller
 	forward []string // vary and forward
 	limit   int
+	flights flights
 }
 
 // builder resolves a Config into a Graph.

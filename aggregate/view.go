@@ -369,12 +369,12 @@ func (x *run) errorsMember(first bool) {
 func (x *run) send(resp *message.Response) {
 	resp.Local = true
 	resp.Owner = x
-	segments := x.out.Segments(nil)
-	if len(segments) <= 1 {
-		resp.SetBytes(x.out.Bytes())
+	x.cuts = x.out.Segments(x.cuts[:0])
+	if len(x.cuts) == 1 {
+		resp.SetBytes(x.cuts[0])
 		return
 	}
-	resp.Body, resp.Length = &pieces{list: segments}, int64(x.out.Len())
+	resp.Body, resp.Length = &pieces{list: x.cuts}, int64(x.out.Len())
 }
 
 // ReleaseResponse gives the run back.
