@@ -57,6 +57,7 @@ type serviceRow struct {
 	// seconds ago that was, while their source fails.
 	SourceGoodAt *time.Time    `json:"source_good_at,omitempty"`
 	SourceAge    float64       `json:"source_age_s,omitempty"`
+	Guard        *guardRow     `json:"guard"`
 	Endpoints    []endpointRow `json:"endpoints,omitempty"`
 }
 
@@ -135,7 +136,8 @@ func (a *API) service(w http.ResponseWriter, r *http.Request) {
 
 func (a *API) serviceRow(s *upstream.Stats) serviceRow {
 	row := serviceRow{
-		Name: s.Name, Filled: s.Filled, Panic: s.Panic, Overloaded: s.Overloaded, NoEndpoint: s.NoEndpoint,
+		Guard: newGuardRow(&s.Guard),
+		Name:  s.Name, Filled: s.Filled, Panic: s.Panic, Overloaded: s.Overloaded, NoEndpoint: s.NoEndpoint,
 		LearnedIdleMS: milliseconds(s.LearnedIdle), SourceError: s.SourceError, SourceErrorAt: known(s.SourceErrorAt),
 	}
 	if s.SourceError != "" && !s.SourceGood.IsZero() {

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"github.com/maru-msa/maru/message"
 	"github.com/maru-msa/maru/resilience"
 	"github.com/maru-msa/maru/upstream"
 )
@@ -29,11 +28,8 @@ func (e *exposition) guards(stats []upstream.Stats) {
 			busy.add(float64(g.InFlight), name)
 			waiting.add(float64(g.Waiting), name)
 		}
-		for p, word := range [resilience.NumPriorities]message.Priority{
-			resilience.High: message.PriorityHigh, resilience.Normal: message.PriorityNormal,
-			resilience.Low: message.PriorityLow, resilience.Sheddable: message.PrioritySheddable,
-		} {
-			shed.some(g.Shed[p], name, word.String())
+		for p, word := range priorityWords() {
+			shed.some(g.Shed[p], name, word)
 		}
 		late.some(g.Late, name)
 		retries.some(g.Retried, name)

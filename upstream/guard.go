@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"io"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -203,8 +204,8 @@ func (g *guard) open(now time.Time) *problem.Error {
 	return p
 }
 
-// waitsForService tells whether a request waits for nothing but the service: its
-// body, if there is one, is here whole. The error is of reading it.
+// waitsForService tells whether a request waits for nothing but the service. A
+// small body is read for that; the error is of reading it.
 func waitsForService(r *message.Request) (bool, error) {
 	switch {
 	case r.Upgrade != "" || r.X.Stream || r.Length < 0 || r.Length > smallBody:
@@ -219,7 +220,18 @@ func waitsForService(r *message.Request) (bool, error) {
 			return false, err //nolint:wrapcheck // for clientFault
 		}
 	}
-	return isWhole(r), nil
+	if isWhole(r) {
+		return true, nil
+	}
+	b, err := message.ReadAll(make([]byte, 0, r.Length+1), r.Body, r.Length)
+	if err == nil && int64(len(b)) < r.Length {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return false, err //nolint:wrapcheck // for clientFault
+	}
+	r.Body = message.Bytes(b)
+	return true, nil
 }
 
 // isWhole tells whether all of a request's body is in memory, and stays there.
