@@ -124,7 +124,7 @@ func (g *Registry) Import(r *bufio.Reader) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := &succession{g: g, now: g.env.Elapsed(), apps: make(map[string]*application), records: make(map[key]*record), overrides: make(map[key]*override)}
+	s := &succession{g: g, now: g.env.Elapsed(), apps: make(map[string]*application), records: make(map[key]*record), overrides: make(map[key]*override), seen: make(map[key]bool)}
 	for i := range parcels {
 		if err := s.take(&parcels[i]); err != nil {
 			g.totals.damaged.Add(1)
@@ -165,13 +165,17 @@ type succession struct {
 	apps      map[string]*application
 	records   map[key]*record
 	overrides map[key]*override
+	seen      map[key]bool
 	counts    [statuses]int
 	expected  float64
 	log       []*change
 }
 
-// errBody is told of a parcel without a body that nobody knows.
-var errBody = errors.New("its body is missing")
+// What is wrong with a parcel.
+var (
+	errBody  = errors.New("its body is missing")
+	errTwice = errors.New("it came before")
+)
 
 // take takes one parcel in.
 func (s *succession) take(p *parcel) error {
@@ -182,6 +186,10 @@ func (s *succession) take(p *parcel) error {
 	if p.Idle {
 		return nil
 	}
+	if s.seen[k] {
+		return errTwice
+	}
+	s.seen[k] = true
 	in, err := s.body(k, p)
 	if err != nil {
 		return err

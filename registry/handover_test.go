@@ -122,11 +122,41 @@ func TestHandOverOfRubbish(t *testing.T) {
 		}
 	}
 	text := `{"version":5,"trimmed":4}` + "\n" + `{"app":"A","id":"bodiless"}` + "\n" + `{"app":"A","id":"bad","instance":{"port":[]}}` + "\n" +
-		`{"app":"BASKET","id":"1"}` + "\n\n"
+		`{"app":"BASKET","id":"1"}` + "\n" + `{"app":"BASKET","id":"1"}` + "\n\n"
 	if err := g.Import(bufio.NewReader(strings.NewReader(text))); err != nil {
 		t.Error(err)
 	}
-	if g.size() != 1 || g.totals.damaged.Load() != 2 || g.version != 5 {
+	if g.size() != 1 || g.totals.damaged.Load() != 3 || g.version != 5 {
 		t.Errorf("it holds %d instances, %d damaged, version %d", g.size(), g.totals.damaged.Load(), g.version)
 	}
+}
+
+func FuzzImport(f *testing.F) {
+	g := New(Config{}, Env{})
+	_ = g.register(sample("BASKET", "1"), false)
+	g.setStatus(key{"BASKET", "1"}, OutOfService, 0, false)
+	_ = g.register(sample("CART", "2"), false)
+	g.cancel(key{"CART", "2"}, false)
+	var b bytes.Buffer
+	if _, err := g.Export(&b, 0); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.String())
+	f.Add(`{"version":5,"trimmed":4}` + "\n" + `{"app":"A","id":"1","override":"DOWN","idle":true,"age":5}` + "\n\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		heir := New(Config{}, Env{})
+		if heir.Import(bufio.NewReader(strings.NewReader(text))) != nil {
+			return
+		}
+		n := 0
+		for _, app := range heir.apps {
+			n += len(app.members)
+		}
+		if n != len(heir.records) {
+			t.Errorf("%d instances are in applications, %d in all", n, len(heir.records))
+		}
+		if _, err := heir.Export(&bytes.Buffer{}, 0); err != nil {
+			t.Error(err)
+		}
+	})
 }
