@@ -72,6 +72,8 @@ const (
 func newGuard(c *Cluster) *guard {
 	g := &guard{c: c}
 	cfg, now := &c.cfg, c.env.Now
+	g.total = resilience.NewWindow(resilience.WindowConfig{Latency: true, Now: now})
+	g.execute = resilience.NewWindow(resilience.WindowConfig{Latency: true, Now: now})
 	if cfg.Breaker.Mode != off {
 		m := cfg.Breaker.machine()
 		m.Now, m.Float, m.Changed = now, c.env.Float, g.changed
@@ -90,8 +92,6 @@ func newGuard(c *Cluster) *guard {
 		g.retry = resilience.NewRetry(resilience.RetryConfig{Attempts: cfg.Retry.Attempts, Backoff: cfg.Retry.Backoff, Float: c.env.Float})
 	}
 	g.budget = resilience.NewBudget(resilience.BudgetConfig{Percent: cfg.Retry.Budget, Now: now})
-	g.total = resilience.NewWindow(resilience.WindowConfig{Latency: true, Now: now})
-	g.execute = resilience.NewWindow(resilience.WindowConfig{Latency: true, Now: now})
 	g.hedge = resilience.NewHedge(resilience.HedgeConfig{Times: g.execute, Now: now})
 	return g
 }
