@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -311,8 +312,20 @@ func TestTrialByPost(t *testing.T) {
 			resp.MarkComplete()
 			resp.Release()
 		}
-		post()
+		for range 50 {
+			post()
+		}
+		time.Sleep(2 * time.Second)
 		e.eject(e.Endpoints()[0], GatewayErrors, "a test")
+		e.instances[0].took = time.Second // too slow to return, but whoever waits gets the answer
+		for range 50 {
+			time.Sleep(100 * time.Millisecond)
+			post()
+		}
+		if s := e.row(0); s.State != Ejected || s.Ejected.Times != 2 || !strings.Contains(s.Ejected.Detail, "it took 1s") {
+			t.Fatalf("%+v", s.Ejected)
+		}
+		e.instances[0].took = 5 * time.Millisecond
 		for range 30 {
 			time.Sleep(100 * time.Millisecond)
 			post()
@@ -320,7 +333,7 @@ func TestTrialByPost(t *testing.T) {
 		if s := e.row(0); s.State != Ejected {
 			t.Fatalf("a post was risked early: %+v", s)
 		}
-		for range 20 {
+		for range 40 {
 			time.Sleep(100 * time.Millisecond)
 			post()
 		}

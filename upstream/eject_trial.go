@@ -52,22 +52,23 @@ func (c *Cluster) claim(s *set, r *message.Request, avoid *Endpoint) *trial {
 	return t
 }
 
-// suits tells whether r may be used to try t's endpoint: an ordinary request
-// that can be sent again elsewhere, with time left to do so, and of no client
-// that is kept at another endpoint.
+// suits tells whether r may be used to try t's endpoint: one that can be sent
+// again elsewhere, with time left to do so, or any once those did not come for a
+// while; and of no client that is kept at another endpoint.
 func (c *Cluster) suits(s *set, t *trial, r *message.Request) bool {
 	x := &r.X
 	switch {
-	case r.Upgrade != "" || x.Stream || len(s.usable) == 0:
+	case len(s.usable) == 0, s.byMAC != nil && s.stuck(c, r) != nil:
 		return false
-	case !x.Deadline.IsZero() && x.Deadline.Sub(x.Began) < 4*c.trialTime():
-		return false
-	case s.byMAC != nil && s.stuck(c, r) != nil:
-		return false
-	case r.Idempotent() && r.Length == 0:
+	case movable(r) && (x.Deadline.IsZero() || x.Deadline.Sub(x.Began) >= 4*c.trialTime()):
 		return true
 	}
 	return t.kind == afterEjection && x.Began.Sub(t.since) > trialPatience
+}
+
+// movable tells whether r is an ordinary request that can be sent again as it is.
+func movable(r *message.Request) bool {
+	return r.Idempotent() && r.Length == 0 && r.Upgrade == "" && !r.X.Stream
 }
 
 // trialTime is how long a trial may take until the head of its answer: whoever
@@ -89,11 +90,12 @@ func (c *Cluster) tryOut(t *trial, r *message.Request) (*message.Response, *fail
 		return resp, f
 	}
 	defer t.ep.tried.Store(false)
-	route := x.TryTimeout
-	x.TryTimeout = shorter(c.trialTime(), route)
+	route, twice := x.TryTimeout, movable(r)
+	if twice {
+		x.TryTimeout = shorter(c.trialTime(), route)
+	}
 	resp, f := c.try(r, t.ep, true)
 	x.TryTimeout = route
-	twice := r.Idempotent() && r.Length == 0
 	switch {
 	case f != nil && (x.Err() != nil || !f.blames()):
 		c.health.due.CompareAndSwap(nil, t) // it says nothing: the next request, then

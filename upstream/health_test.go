@@ -230,8 +230,16 @@ func TestRow(t *testing.T) {
 		n, others, alike uint64
 		tells            bool
 	}{
-		{4, 1000, 0, false}, {5, 19, 0, false}, {5, 20, 0, false}, {6, 20, 0, true}, {5, 40, 0, true},
-		{5, 1000, 10, true}, {5, 1000, 100, false}, {8, 1000, 100, true}, {20, 1000, 500, false}, {30, 1000, 500, true},
+		{4, 1000, 0, false},
+		{5, 19, 0, false},
+		{5, 20, 0, false},
+		{6, 20, 0, true},
+		{5, 40, 0, true},
+		{5, 1000, 10, true},
+		{5, 1000, 100, false},
+		{8, 1000, 100, true},
+		{20, 1000, 500, false},
+		{30, 1000, 500, true},
 		{1000, 1000, 1000, false},
 	} {
 		w := row{tries: 7, such: 3}
