@@ -78,7 +78,7 @@ type TypeConfig struct {
 	// By gives lists of them by the value of a field that is no key.
 	By map[string]ByConfig `yaml:"by"`
 	// Fields by name: "_" (the same name), "a.b" (a path), "a.b as Int!", or a link
-	// "Type(arg: path)" or "[Type](arg: path)".
+	// to another type by its key, "Type(arg: path)"; [Type] for a list of them.
 	Fields map[string]string `yaml:"fields"`
 	// Union lists the types of a union instead; Tag is the field that tells which.
 	Union []string `yaml:"union"`
