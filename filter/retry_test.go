@@ -9,6 +9,7 @@ import (
 
 	"github.com/maru-msa/maru/message"
 	"github.com/maru-msa/maru/problem"
+	"github.com/maru-msa/maru/resilience"
 )
 
 func TestRetryConfig(t *testing.T) {
@@ -211,4 +212,58 @@ func TestResilientPathAllocs(t *testing.T) {
 	}); n > 0 {
 		t.Errorf("%v allocations a request", n)
 	}
+}
+
+// In front of a service its budget counts, and the service's own retries stand back.
+func TestRetryTakesFromTheService(t *testing.T) {
+	t.Parallel()
+	g := &guarding{budget: resilience.NewBudget(resilience.BudgetConfig{Percent: -1, Least: 1, LeastRate: 1})}
+	env := Bare()
+	env.To, env.Guard = "shop", g
+	env.Float = func() float64 { return 0 }
+	filter, err := new(Retry).Filter(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	do := filter(func(r *message.Request) (*message.Response, error) {
+		if calls++; !r.X.Retrying {
+			t.Error("two layers retry")
+		}
+		return nil, problem.New(502, "reset", "gone")
+	})
+	for range 3 {
+		r := message.NewRequest()
+		r.Method = "GET"
+		if _, err := do(r); err == nil {
+			t.Error("no error")
+		}
+		r.Release()
+	}
+	if s := g.budget.Stats(); calls != 4 || s.Taken != 1 || s.Refused != 2 || s.Calls != 0 {
+		t.Errorf("%d calls, %+v", calls, s)
+	}
+	if f, err := (&Retry{Budget: 30}).Filter(env); err == nil || f != nil {
+		t.Error("a budget beside the service's was taken")
+	}
+}
+
+// A fallback is counted where the service's other numbers are.
+func TestFallbackIsCounted(t *testing.T) {
+	t.Parallel()
+	g := &guarding{budget: resilience.NewBudget(resilience.BudgetConfig{})}
+	env := Bare()
+	env.To, env.Guard = "shop", g
+	filter, err := (&Fallback{Status: 200, Body: "soon"}).Filter(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do := filter(func(*message.Request) (*message.Response, error) { return nil, problem.New(503, "breaker_open", "left alone") })
+	r := message.NewRequest()
+	defer r.Release()
+	resp, err := do(r)
+	if err != nil || resp.Status != 200 || g.fell.Load() != 1 {
+		t.Fatalf("%v, %d", err, g.fell.Load())
+	}
+	resp.Release()
 }
