@@ -103,6 +103,8 @@ func TestOwnRetries(t *testing.T) {
 				resp.MarkComplete()
 				resp.Release()
 			}
+			got.mu.Lock()
+			defer got.mu.Unlock()
 			if status != row.status || len(got.bodies) != row.tries || r.X.Attempts != row.tries {
 				t.Fatalf("%d (%v) after %d tries, %d attempts", status, err, len(got.bodies), r.X.Attempts)
 			}
@@ -137,7 +139,10 @@ func TestNoRetryWithoutTime(t *testing.T) {
 	c.health.median.Store(int64(30 * time.Millisecond))
 	r := request("GET", "/")
 	r.X.Deadline = r.X.Began.Add(50 * time.Millisecond)
-	if resp, err := c.Do(r); err != nil || resp.Status != 503 || len(got.bodies) != 1 {
+	resp, err := c.Do(r)
+	got.mu.Lock()
+	defer got.mu.Unlock()
+	if err != nil || resp.Status != 503 || len(got.bodies) != 1 {
 		t.Errorf("%v, %d tries", err, len(got.bodies))
 	} else {
 		resp.Release()
