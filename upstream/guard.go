@@ -292,7 +292,7 @@ func (k *call) patience() time.Duration {
 		d = resilience.Patience(by.Sub(k.came))
 	}
 	usual, least := k.g.limit.Usual(), leastPatience
-	if usual == 0 || k.g.places.Standing(k.came) < overloadFrom {
+	if usual == 0 || k.g.places.Standing(k.came) < overloadFrom || k.x.Priority == message.PriorityHigh { // which go first
 		return d
 	}
 	if k.g.limit.Learning() {
