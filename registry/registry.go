@@ -41,6 +41,10 @@ type Env struct {
 	// Dial is how expired instances are asked whether their port still is open
 	// (default a net.Dialer).
 	Dial dialFunc
+	// Console gives the URL of the console's page about the registry for whoever
+	// opens the listener in a browser, "" when he can't reach it; nil means that
+	// there is none.
+	Console func(*http.Request) string
 	// Client talks to peers (default one with a time-out of a second).
 	Client *http.Client
 }

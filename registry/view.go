@@ -301,9 +301,17 @@ func (c *call) info() {
 	c.write("application/xml", w.b, false)
 }
 
-// page is a table for whoever opens the address in a browser.
+// page leads whoever opens the address in a browser to the console, or shows a
+// table.
 func (c *call) page() {
 	h := c.w.Header()
+	if c.g.env.Console != nil {
+		if to := c.g.env.Console(c.r); to != "" {
+			h.Set("Location", to)
+			c.empty(http.StatusFound)
+			return
+		}
+	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 	var b strings.Builder

@@ -6,7 +6,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -26,7 +29,8 @@ type desk struct {
 	token   atomic.Pointer[string]
 	address string // as the file says; "" before the first
 	ln      net.Listener
-	stop    func() // ends serving and waits; nil when nothing is open
+	bound   atomic.Pointer[netip.AddrPort] // of ln, for other goroutines; nil without
+	stop    func()                         // ends serving and waits; nil when nothing is open
 }
 
 // equip gives the API what it may look at and do.
@@ -72,6 +76,24 @@ func (g *gateway) pages() http.Handler {
 	return pages
 }
 
+// registryPage is where the console shows the registry to whoever asks its
+// listener; "" when there is no console, or none that he can reach.
+func (d *desk) registryPage(r *http.Request) string {
+	at := d.bound.Load()
+	if at == nil || d.api.Console == nil {
+		return ""
+	}
+	host := at.Addr().String()
+	switch peer, err := netip.ParseAddrPort(r.RemoteAddr); {
+	case at.Addr().IsLoopback() && (err != nil || !peer.Addr().Unmap().IsLoopback()):
+		return ""
+	case at.Addr().IsUnspecified():
+		u := url.URL{Host: r.Host}
+		host = u.Hostname()
+	}
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(int(at.Port()))) + "/console/registry"
+}
+
 // place finds a path of the configuration in the live file.
 func (g *gateway) place(path string) diag.Position {
 	return g.live.Load().Source.Position(path)
@@ -111,6 +133,9 @@ func (d *desk) follow(cfg *config.Admin) error {
 	if ln == nil {
 		return nil
 	}
+	if at, err := netip.ParseAddrPort(ln.Addr().String()); err == nil {
+		d.bound.Store(&at)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -138,5 +163,6 @@ func (d *desk) close() {
 		// it gets its answer first.
 		go d.stop()
 		d.stop = nil
+		d.bound.Store(nil)
 	}
 }

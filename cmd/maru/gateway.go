@@ -112,7 +112,7 @@ func (g *gateway) prepare(ctx context.Context, alive *sync.WaitGroup) {
 	g.env.Watch = http1.NewWatchdog()
 	alive.Go(func() { _ = g.env.Watch.Run(ctx) })
 	g.env.Tickets = new(edge.TicketKeys)
-	g.registrar.prepare(g.env.Log)
+	g.registrar.prepare(g.env.Log, g.desk.registryPage)
 	g.env.Registry, g.env.Remotes = g.registrar.registry, new(upstream.Remotes)
 	g.env.Key = make([]byte, 32)
 	_, _ = rand.Read(g.env.Key) // never fails (crypto/rand)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"reflect"
 	"sync/atomic"
@@ -31,8 +32,8 @@ type registrar struct {
 }
 
 // prepare makes the registry, empty and asleep.
-func (r *registrar) prepare(log *slog.Logger) {
-	r.log, r.registry = log, registry.New(registry.Config{}, registry.Env{Log: log})
+func (r *registrar) prepare(log *slog.Logger, console func(*http.Request) string) {
+	r.log, r.registry = log, registry.New(registry.Config{}, registry.Env{Log: log, Console: console})
 }
 
 // running gives the registry when it runs, else nil.
