@@ -12,6 +12,10 @@ export const token = new Store<string>(sessionStorage.getItem(tokenKey) ?? '');
 export const signIn = new Store<'' | 'needed' | 'wrong'>('');
 
 export function setToken(text: string): void {
+  if (/[^\x21-\x7e]/.test(text)) {
+    signIn.set('wrong'); // no header field can carry it, so it can't be the one
+    return;
+  }
   if (text) sessionStorage.setItem(tokenKey, text);
   else sessionStorage.removeItem(tokenKey);
   token.set(text);
@@ -91,7 +95,7 @@ export function usePoll<T>(path: string | null, every: number): Polled<T> {
     let gone = false; // what is not there is not asked for again and again
     const ask = async () => {
       try {
-        if (!document.hidden) {
+        if (!document.hidden && !signIn.get()) {
           const data = await get<T>(path, stop.signal);
           setState({ path, data });
         }

@@ -6,7 +6,7 @@ import { setToken, token } from './api.ts';
 import { ConfigStrip, RefusedBanner, useConfiguration } from './config.tsx';
 import { Asking, Notices, SignIn } from './dialog.tsx';
 import { clock, type Language } from './format.ts';
-import { board, link } from './live.ts';
+import { board, link, refusal } from './live.ts';
 import { Overview } from './pages/overview.tsx';
 import { Registry } from './pages/registry.tsx';
 import { Routes } from './pages/routes.tsx';
@@ -117,6 +117,7 @@ function Page() {
   const { path } = useStore(place);
   const now = useStore(board);
   const [first, second] = path;
+  const why = useStore(refusal);
   const late = useLate(now === null);
   if (first === 'routes' && path.length === 1) return <Routes />;
   if (first === 'registry' && path.length === 1) return <Registry />;
@@ -126,6 +127,14 @@ function Page() {
       <>
         <Title text={say('notFound')} />
         <Empty title={say('notFoundHint')} />
+      </>
+    );
+  }
+  if (!now && why) {
+    return (
+      <>
+        <Title text={say(first === 'services' ? 'services' : 'overview')} />
+        <Empty title={say('cannotLoad', { why })} kind="warn" />
       </>
     );
   }

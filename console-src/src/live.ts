@@ -1,7 +1,7 @@
 // The board, live: one stream for all pages, opened again when it breaks, closed
 // while nobody looks.
 
-import { request, signIn, token } from './api.ts';
+import { Problem, request, signIn, token } from './api.ts';
 import type { Board } from './board.ts';
 import { EventReader, pause } from './events.ts';
 import { Store } from './store.ts';
@@ -10,6 +10,8 @@ import { Store } from './store.ts';
 export type Link = { state: 'connecting' } | { state: 'live' } | { state: 'stale'; since: number };
 
 export const board = new Store<Board | null>(null);
+/** Why the gateway refuses the stream, in its words; '' while it does not. */
+export const refusal = new Store<string>('');
 export const link = new Store<Link>({ state: 'connecting' });
 
 /** One second of a service, as this page has seen it. */
@@ -58,6 +60,7 @@ function hear(): void {
 
 async function read(stop: AbortController): Promise<void> {
   const answer = await request('/v1/board/stream', { signal: stop.signal, headers: { Accept: 'text/event-stream' } });
+  refusal.set('');
   const reader = new EventReader();
   const text = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
   for (;;) {
@@ -89,8 +92,9 @@ async function follow(): Promise<void> {
     current = new AbortController();
     try {
       await read(current);
-    } catch {
-      // Whatever it was: "stale since" tells it, and the next try finds out more.
+    } catch (e) {
+      // What broke on the way is told by "stale since", and the next try finds out more.
+      if (e instanceof Problem && e.status !== 401) refusal.set(e.message);
     }
     current = null;
     if (left || document.hidden || signIn.get()) await sleep(3_600_000);

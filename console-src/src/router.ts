@@ -10,8 +10,17 @@ export interface Place {
   query: URLSearchParams;
 }
 
+/** A part of a path as it was before encoding; one that is no encoding stays as it is. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 function here(): Place {
-  const path = location.pathname.slice(root.length).split('/').filter(Boolean).map(decodeURIComponent);
+  const path = location.pathname.slice(root.length).split('/').filter(Boolean).map(decoded);
   return { path, query: new URLSearchParams(location.search) };
 }
 

@@ -45,7 +45,7 @@ export interface Endpoint {
 export function ServicePage({ name, board }: { name: string; board: Board }) {
   const { say, lang } = useWords();
   const service = (board.services ?? []).find((s) => s.name === name);
-  const detail = usePoll<ServiceDetail>(`/v1/services/${encodeURIComponent(name)}`, 1000);
+  const detail = usePoll<ServiceDetail>(service ? `/v1/services/${encodeURIComponent(name)}` : null, 1000);
   const routes = usePoll<RouteInfo[]>('/v1/routes', 0);
   const back = <a href={href(['services'])}>{say('allServices')}</a>;
   if (!service) {
@@ -370,7 +370,7 @@ function EndpointActions({ service, e, last, again }: { service: string; e: Endp
         { value: '1h', text: say('hour1') },
       ],
     },
-    weight: { label: say('newWeight'), value: String(e.weight), min: 1, max: 1000 },
+    weight: { label: say('newWeight'), value: String(e.weight), min: 0, max: 1000 },
   };
   const body = (action: EndpointAction, value: string) => (action === 'eject' ? { for: value } : action === 'weight' ? { weight: Number(value) } : {});
   const question = (action: EndpointAction) =>
