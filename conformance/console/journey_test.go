@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -55,6 +56,8 @@ func TestJourney(t *testing.T) {
 		{"routes", j.routes},
 		{"registry", j.registry},
 		{"configuration", j.configuration},
+		{"pages that are not there", j.missing},
+		{"too many who look", j.crowd},
 		{"languages", j.languages},
 		{"dark and light, wide and narrow", j.looks},
 		{"a gateway that says nothing", j.silence},
@@ -408,6 +411,38 @@ func (j *journey) configuration(t *testing.T) {
 
 	j.h.write(t, "", j.h.estate())
 	j.b.until(t, `!document.querySelector('.banner')`)
+}
+
+// missing: addresses that lead nowhere say so.
+func (j *journey) missing(t *testing.T) {
+	j.b.goTo(t, j.url+"attic", "There is no such page")
+	j.b.goTo(t, j.url+"services/%3Cb%3Ex%3C%2Fb%3E", "<b>x</b>") // a name is text
+	j.b.until(t, `document.querySelector('main').innerText.includes('There is no service “<b>x</b>”.')`)
+	j.b.audit(t, "missing service")
+	j.b.goTo(t, j.url+"routes?q=%3Cimg%3E", "Routes")
+	j.b.until(t, `document.querySelector('main').innerText.includes('No route has “<img>” in it.')`)
+}
+
+// crowd: where the streams are all taken the page says why it shows nothing, and
+// shows it once one is free.
+func (j *journey) crowd(t *testing.T) {
+	j.b.do(t, chromedp.Navigate("about:blank"))
+	var others []io.Closer
+	within(t, patience, "the streams are all taken", func() bool {
+		res, err := http.Get("http://" + j.h.admin + "/v1/board/stream")
+		if err != nil {
+			t.Fatal(err)
+		}
+		others = append(others, res.Body)
+		return res.StatusCode == http.StatusServiceUnavailable
+	})
+	j.b.goTo(t, j.url, "Overview")
+	j.b.until(t, `document.querySelector('main').innerText.includes('This can’t be shown: ')`)
+	for _, o := range others {
+		_ = o.Close()
+	}
+	j.b.until(t, `document.querySelector('.link.live') && document.querySelector('.now')`)
+	j.b.quiet(t, "503 (Service Unavailable)")
 }
 
 func (j *journey) languages(t *testing.T) {
