@@ -15,7 +15,7 @@ import (
 
 const (
 	ejectBase = 2 * time.Second // doubled per ejection in a row
-	ejectMost = 8 * time.Second
+	ejectMost = 8 * time.Second // whatever chance adds: recovery has a bar of 10 s
 	// ejectCalm is how long an endpoint must stay in so that the next ejection is
 	// the first of a row again.
 	ejectCalm = 30 * time.Second
@@ -69,7 +69,7 @@ func (c *Cluster) sentence(h *health) time.Duration {
 		d = ejectBase << h.times
 	}
 	h.times++
-	return time.Duration(float64(d) * (0.9 + 0.2*c.env.Float())).Round(time.Millisecond)
+	return min(time.Duration(float64(d)*(0.9+0.2*c.env.Float())).Round(time.Millisecond), ejectMost)
 }
 
 // spare tells whether the service can do without ep: at most half are ejected,

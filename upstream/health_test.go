@@ -89,7 +89,7 @@ func TestBounds(t *testing.T) {
 			if len(s.usable) != usable || len(s.usable)+len(s.spare) != k.up+k.ejected {
 				t.Fatalf("%d usable, %d to spare with %+v", len(s.usable), len(s.spare), k)
 			}
-			if x := e.health.ejection; x != nil && x.Kind != ByOperator && x.Until.Sub(now) > 8800*time.Millisecond {
+			if x := e.health.ejection; x != nil && x.Kind != ByOperator && x.Until.Sub(now) > ejectMost {
 				t.Fatalf("out for %v", x.Until.Sub(now))
 			}
 		}
