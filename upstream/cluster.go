@@ -6,14 +6,16 @@
 // once when its endpoints are in the file; [Cluster.Run] runs the sources that
 // find others (DNS, a file, a registry), watches how the endpoints do (see
 // health.go) and closes connections that lie idle too long.
-// [Cluster.Do] is the way of a request: the current endpoint set is loaded (one
-// atomic pointer), a picker chooses, the endpoint's pool gives a connection or
+// [Cluster.Do] is the way of a request: past the service's guard (guard.go: a
+// place under the limit, the breaker's permit), the current endpoint set is loaded
+// (one atomic pointer), a picker chooses, the endpoint's pool gives a connection or
 // dials one, http1 (or HTTP/2) makes the exchange, and the outcome feeds the
-// endpoint's averages. Releasing the response gives the connection back.
+// endpoint's averages and the guard. Releasing the response gives the connection
+// back.
 //
-// Do itself tries a second endpoint only where that can't do harm: when a
-// pooled connection turned out to be dead (RFC 9112 §9.3.1), and when no
-// connection could be made, so that nothing was sent.
+// Do tries again only where that can't do harm: when a pooled connection turned
+// out to be dead (RFC 9112 §9.3.1), when nothing was sent, and where a request may
+// be sent twice (guard_retry.go), within the service's budget.
 package upstream
 
 import (
