@@ -39,6 +39,7 @@ func (c *Cluster) Do(r *message.Request) (*message.Response, error) {
 	if err != nil {
 		x.Reason, x.Cause = err.Reason, err.Cause
 		k.failed(err)
+		k.forget(r)
 		return nil, err
 	}
 	k.answered(r, resp)

@@ -27,7 +27,7 @@ func (k *call) mayRepeat(r *message.Request) bool {
 		return false
 	}
 	v := r.Header.Value(message.XMaruAttempt)
-	return v == "" || v == "0" || k.extra > 0
+	return v == "" || v == "0" || k.tries > 1 // then the mark is ours
 }
 
 // again decides whether another try follows one that gave resp, or failed, and
@@ -168,6 +168,13 @@ func (k *call) rewind(r *message.Request) {
 	if r.Body = k.replay.Again(); r.Body != message.Body(k.replay) {
 		r.Expect = false
 		r.Header.DelID(message.Expect)
+	}
+}
+
+// forget takes our mark off a request that another service may get next.
+func (k *call) forget(r *message.Request) {
+	if k.tries > 1 {
+		r.Header.DelID(message.XMaruAttempt)
 	}
 }
 
