@@ -19,7 +19,8 @@ CREATE TABLE IF NOT EXISTS bid (
 	id INTEGER PRIMARY KEY, auction INTEGER NOT NULL REFERENCES auction(id), restaurant INTEGER NOT NULL,
 	price INTEGER NOT NULL CHECK (price > 0), UNIQUE (auction, restaurant)
 ) STRICT;
-CREATE INDEX IF NOT EXISTS auction_state ON auction (state, id);`
+CREATE INDEX IF NOT EXISTS auction_state ON auction (state, id);
+CREATE INDEX IF NOT EXISTS auction_member ON auction (member, id);`
 
 // The states of an auction.
 const (
@@ -50,12 +51,21 @@ type Bid struct {
 
 // Summary is an auction in a list.
 type Summary struct {
-	ID     int64  `json:"id"`
-	Wish   string `json:"wish"`
-	People int64  `json:"people"`
-	State  string `json:"state"`
-	Bids   int64  `json:"bids"`             // how many
-	Lowest *int64 `json:"lowest,omitempty"` // in won
+	ID       int64  `json:"id"`
+	Member   int64  `json:"member"`
+	Wish     string `json:"wish"`
+	People   int64  `json:"people"`
+	District int64  `json:"district"`
+	State    string `json:"state"`
+	Bids     int64  `json:"bids"`             // how many
+	Lowest   *int64 `json:"lowest,omitempty"` // in won
+}
+
+// Offer is a bid with the auction that it is for.
+type Offer struct {
+	Bid
+
+	Auction int64 `json:"auction"`
 }
 
 // Bounds of what is asked and offered.
@@ -88,26 +98,63 @@ func auctionRoutes(s *Service) map[string]action {
 	return map[string]action{
 		"GET /auctions":              s.auctions,
 		"POST /auctions":             s.ask,
+		"GET /bids":                  s.bids,
 		"GET /auctions/{id}":         s.auction,
 		"POST /auctions/{id}/bids":   s.bid,
 		"POST /auctions/{id}/accept": s.accept,
 	}
 }
 
-// auctions lists the latest, or the latest of ?state=.
+// auctions lists the latest, or the latest of ?state= and ?member=; ?limit= of them.
 func (s *Service) auctions(r *http.Request) (int, any, error) {
 	state := r.URL.Query().Get("state")
-	where := ""
 	if state != "" {
 		if err := oneOf("state", state, []string{stateOpen, stateAccepted}); err != nil {
 			return 0, nil, err
 		}
-		where = "WHERE state = ?1"
+	}
+	member, err := number(r, "member")
+	if err != nil {
+		return 0, nil, err
+	}
+	limit, err := number(r, "limit")
+	if err != nil {
+		return 0, nil, err
+	}
+	if limit == 0 {
+		limit = listed
+	}
+	if err := between("limit", limit, 1, listed); err != nil {
+		return 0, nil, err
+	}
+	var where []string
+	if state != "" {
+		where = append(where, "state = ?1")
+	}
+	if member > 0 {
+		where = append(where, "member = ?2")
+	}
+	of := ""
+	if len(where) > 0 {
+		of = "WHERE " + strings.Join(where, " AND ")
 	}
 	out, err := list(r.Context(), s.db, func(row scanner, v *Summary) error {
-		return row.Scan(&v.ID, &v.Wish, &v.People, &v.State, &v.Bids, &v.Lowest)
-	}, `SELECT id, wish, people, state, (SELECT count(*) FROM bid WHERE auction = a.id), (SELECT min(price) FROM bid WHERE auction = a.id)
-		FROM auction a `+where+` ORDER BY id DESC LIMIT ?2`, state, listed)
+		return row.Scan(&v.ID, &v.Member, &v.Wish, &v.People, &v.District, &v.State, &v.Bids, &v.Lowest)
+	}, `SELECT id, member, wish, people, district, state, (SELECT count(*) FROM bid WHERE auction = a.id), (SELECT min(price) FROM bid WHERE auction = a.id)
+		FROM auction a `+of+` ORDER BY id DESC LIMIT ?3`, state, member, limit)
+	return http.StatusOK, out, err
+}
+
+// bids lists the bids of ?auctions=, the lowest of each first.
+func (s *Service) bids(r *http.Request) (int, any, error) {
+	wanted, err := someIDs(r, "auctions")
+	if err != nil {
+		return 0, nil, err
+	}
+	out, err := list(r.Context(), s.db, func(row scanner, o *Offer) error {
+		return row.Scan(&o.ID, &o.Auction, &o.Restaurant, &o.Price)
+	}, `SELECT id, auction, restaurant, price FROM bid
+		WHERE auction IN (SELECT value FROM json_each(?)) ORDER BY auction, price, id`, wanted)
 	return http.StatusOK, out, err
 }
 

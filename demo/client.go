@@ -121,12 +121,16 @@ func fetch[T any](ctx context.Context, c *Client, k call) (T, error) {
 	return v, nil
 }
 
-// serviceOf tells which service the gateway's route leads to.
+// serviceOf tells which service the gateway's route leads to; the screens lead to
+// several.
 func serviceOf(path string) string {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	first, _, _ = strings.Cut(first, "?")
-	if first == "oauth" {
+	switch first {
+	case "oauth":
 		return "member"
+	case "home", "auctions", "orders":
+		return "views"
 	}
 	return first
 }

@@ -9,7 +9,7 @@ import (
 
 // Config is the maru.yaml of the gateway in front of a site: the routes as the
 // platform's makers had them, /oauth, /location, /restaurant, /auction and
-// /reward. It uses the addresses of the site's gateway, admin API and registry.
+// /reward, and the screens that are composed of them. It uses the addresses of the site's gateway, admin API and registry.
 func Config(s Site) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `# The gateway of the demo estate. It is watched: a change goes live at once, a
@@ -27,6 +27,7 @@ services:
 		fmt.Fprintf(&b, "  %[1]s: { registry: %[1]s }\n", name)
 	}
 	b.WriteString(routes)
+	b.WriteString(screens)
 	return b.Bytes()
 }
 
@@ -72,7 +73,8 @@ routes:
           content-type: application/json
           body: |
             {"welcome": "maru demo",
-             "try": ["/restaurant?district=1", "/restaurant/3/menu", "/auction", "/location/districts", "/reward/members/1"]}
+             "try": ["/restaurant?district=1", "/restaurant/3/menu", "/auction", "/location/districts", "/reward/members/1",
+                     "/home/1", "/auctions", "/auctions/1/screen", "/orders/1/screen"]}
 
   # The services do not know these first segments: strip cuts them.
   - name: oauth

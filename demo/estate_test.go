@@ -400,6 +400,9 @@ func plain(t *testing.T) *httptest.Server {
 		mux.Handle("/"+name+"/", renamed)
 		mux.Handle("/"+name+"/health", http.StripPrefix("/"+name, s))
 	}
+	for _, screen := range []string{"GET /home/{id}", "GET /auctions", "GET /auctions/{id}/screen", "GET /orders/{id}/screen"} {
+		mux.HandleFunc(screen, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"auctions":[{"id":1}]}`)) })
+	}
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return server
@@ -419,6 +422,8 @@ func TestWalkSeesWhatIsMissing(t *testing.T) {
 	})
 	want := []string{
 		"the restaurants share the work",
+		"the home screen is one answer",
+		"the phone's shows less",
 		"a preflight from a known origin is allowed",
 		"a preflight from a known origin is allowed",
 		"one from elsewhere is refused",
@@ -428,7 +433,7 @@ func TestWalkSeesWhatIsMissing(t *testing.T) {
 	if fmt.Sprint(failed) != fmt.Sprint(want) || n != len(want) {
 		t.Errorf("%d failed: %q", n, failed)
 	}
-	if groups["services"] != 6 || groups["auction"] != 13 || groups["gateway"] != 8 {
+	if groups["services"] != 6 || groups["auction"] != 13 || groups["screens"] != 2 || groups["gateway"] != 8 {
 		t.Errorf("checks: %v", groups)
 	}
 }

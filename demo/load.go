@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Load keeps a gentle load of what customers do: most look around, some hold an
+// Load keeps a gentle load of what customers do: all open the app, most look around, some hold an
 // auction from the ask to the reward.
 type Load struct {
 	// Client makes the calls; its Seen counts them.
@@ -111,6 +111,9 @@ func say[T any](ctx context.Context, v *visit, want int, path string, body any) 
 
 func (v *visit) run(ctx context.Context) error {
 	v.member = int64(roll(12) + 1)
+	if err := v.screens(ctx); err != nil {
+		return err
+	}
 	home, err := see[[]Address](ctx, v, "/location/members/%d/addresses", v.member)
 	if err != nil {
 		return err
@@ -134,6 +137,34 @@ func (v *visit) run(ctx context.Context) error {
 		return v.look(ctx, near)
 	}
 	return v.hold(ctx, district, near, menu[roll(len(menu))])
+}
+
+// screens opens the app, on a phone or in a browser: the home screen, then the list
+// of auctions and one of them.
+func (v *visit) screens(ctx context.Context) error {
+	client := http.Header{"X-Client": {[]string{"web", "mobile"}[roll(2)]}}
+	home, err := show[Home](ctx, v, client, "/home/%d", v.member)
+	if err != nil {
+		return err
+	}
+	if _, err := show[struct{}](ctx, v, client, "/auctions"); err != nil || len(home.Auctions) == 0 {
+		return err
+	}
+	one := home.Auctions[roll(len(home.Auctions))].ID
+	if _, err := show[struct{}](ctx, v, client, "/auctions/%d/screen", one); err != nil {
+		return err
+	}
+	_, err = show[struct{}](ctx, v, client, "/orders/%d/screen", one)
+	return err
+}
+
+// show is a GET of a screen in turn.
+func show[T any](ctx context.Context, v *visit, client http.Header, path string, args ...any) (T, error) {
+	if err := v.turn(ctx); err != nil {
+		var none T
+		return none, err
+	}
+	return fetch[T](ctx, v.client, call{method: http.MethodGet, path: fmt.Sprintf(path, args...), header: client, want: http.StatusOK})
 }
 
 // look is a visit that only looks around.

@@ -79,14 +79,21 @@ func locationRoutes(s *Service) map[string]action {
 	}
 }
 
-func (s *Service) allDistricts(ctx context.Context) ([]District, error) {
+// allDistricts lists those of a JSON list of ids; "" stands for all.
+func (s *Service) allDistricts(ctx context.Context, wanted string) ([]District, error) {
 	return list(ctx, s.db, func(row scanner, d *District) error {
 		return row.Scan(&d.ID, &d.Name, &d.Lat, &d.Lng)
-	}, "SELECT id, name, lat, lng FROM district ORDER BY id")
+	}, `SELECT id, name, lat, lng FROM district
+		WHERE ?1 = '' OR id IN (SELECT value FROM json_each(iif(?1 = '', '[]', ?1))) ORDER BY id`, wanted)
 }
 
+// districts lists all, or those of ?ids=.
 func (s *Service) districts(r *http.Request) (int, any, error) {
-	out, err := s.allDistricts(r.Context())
+	wanted, err := ids(r, "ids")
+	if err != nil {
+		return 0, nil, err
+	}
+	out, err := s.allDistricts(r.Context(), wanted)
 	return http.StatusOK, out, err
 }
 
@@ -111,7 +118,7 @@ func (s *Service) nearest(r *http.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	all, err := s.allDistricts(r.Context())
+	all, err := s.allDistricts(r.Context(), "")
 	if err != nil {
 		return 0, nil, err
 	}

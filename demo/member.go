@@ -66,6 +66,7 @@ func memberRoutes(s *Service) map[string]action {
 		"POST /token":       s.signIn,
 		"GET /me":           s.whoAmI,
 		"POST /members":     s.join,
+		"GET /members":      s.members,
 		"GET /members/{id}": s.member,
 	}
 }
@@ -162,6 +163,19 @@ func (s *Service) member(r *http.Request) (int, any, error) {
 	}
 	m, err := scanMember(s.db.QueryRowContext(r.Context(), "SELECT id, name, email, joined FROM member WHERE id = ?", n))
 	return http.StatusOK, m, orMissing(err, "member", n)
+}
+
+// members gives those of ?ids= that there are, by their id.
+func (s *Service) members(r *http.Request) (int, any, error) {
+	wanted, err := someIDs(r, "ids")
+	if err != nil {
+		return 0, nil, err
+	}
+	out, err := list(r.Context(), s.db, func(row scanner, m *Member) (err error) {
+		*m, err = scanMember(row)
+		return err
+	}, "SELECT id, name, email, joined FROM member WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id", wanted)
+	return http.StatusOK, out, err
 }
 
 func scanMember(row scanner) (Member, error) {

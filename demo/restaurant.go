@@ -100,9 +100,13 @@ func scanRestaurant(row scanner, v *Restaurant) error {
 	return row.Scan(&v.ID, &v.Name, &v.District, &v.Cuisine, &v.Rating)
 }
 
-// restaurants lists all, or those of ?district= and ?cuisine=, the best first.
+// restaurants lists all, or those of ?ids=, ?district= and ?cuisine=, the best first.
 func (s *Service) restaurants(r *http.Request) (int, any, error) {
 	district, err := number(r, "district")
+	if err != nil {
+		return 0, nil, err
+	}
+	wanted, err := ids(r, "ids")
 	if err != nil {
 		return 0, nil, err
 	}
@@ -113,7 +117,8 @@ func (s *Service) restaurants(r *http.Request) (int, any, error) {
 		}
 	}
 	out, err := list(r.Context(), s.db, scanRestaurant, selectRestaurant+
-		" WHERE (?1 = 0 OR district = ?1) AND (?2 = '' OR cuisine = ?2) ORDER BY rating DESC, id", district, cuisine)
+		` WHERE (?1 = 0 OR district = ?1) AND (?2 = '' OR cuisine = ?2)
+		AND (?3 = '' OR id IN (SELECT value FROM json_each(iif(?3 = '', '[]', ?3)))) ORDER BY rating DESC, id`, district, cuisine, wanted)
 	return http.StatusOK, out, err
 }
 

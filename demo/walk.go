@@ -17,7 +17,7 @@ import (
 
 // Check is one line of the self-check.
 type Check struct {
-	// Group says what the check is about: services, auction, gateway.
+	// Group says what the check is about: services, auction, screens, gateway.
 	Group string `json:"group"`
 	// Name says what should be so.
 	Name string `json:"name"`
@@ -27,13 +27,14 @@ type Check struct {
 }
 
 // Walk goes through the estate as a customer would, all through the gateway, and
-// checks every answer: all services, a whole auction, and what the gateway itself
-// answers. It tells each check as soon as it is made, and gives how many failed.
+// checks every answer: all services, a whole auction, the screens that are composed
+// of them, and what the gateway itself answers. It tells each check as soon as it is made, and gives how many failed.
 // A group ends at its first failure that the rest builds on.
 func Walk(ctx context.Context, c *Client, tell func(Check)) (failed int) {
 	w := &walk{ctx: ctx, c: c, tell: tell}
 	w.group("services", w.services)
 	w.group("auction", w.auction)
+	w.group("screens", w.screens)
 	w.group("gateway", w.gateway)
 	return w.failed
 }
@@ -259,6 +260,54 @@ func (w *walk) reward(who Member, won Auction) error {
 	}
 	return w.refused("and used only once", call{
 		method: http.MethodPost, path: fmt.Sprintf("/reward/coupons/%d/use", coupon.ID), want: http.StatusConflict,
+	})
+}
+
+// screens looks at what the gateway composes. Its checks do not build on one
+// another.
+func (w *walk) screens() error {
+	web, err := w.home("web")
+	if err == nil && (web.Name == "" || web.Reward.Points == nil || len(web.Auctions) == 0 || len(web.Auctions[0].Bids) == 0 ||
+		web.Auctions[0].Bids[0].Restaurant.Name == "") {
+		err = fmt.Errorf("something is missing: %+v", web)
+	}
+	detail := ""
+	if err == nil {
+		detail = fmt.Sprintf("%s, %d points, %q: %s bids", web.Name, *web.Reward.Points, web.Auctions[0].Wish, web.Auctions[0].Bids[0].Restaurant.Name)
+	}
+	_ = w.check("the home screen is one answer", detail, err)
+	phone, err := w.home("mobile")
+	if err == nil && (phone.Name != web.Name || len(phone.Auctions) == 0 || phone.Auctions[0].Best == nil || len(phone.Auctions[0].Bids) > 0) {
+		err = fmt.Errorf("it is %+v", phone)
+	}
+	_ = w.check("the phone's shows less", "the best bid only", err)
+	return nil
+}
+
+// Home is the home screen of one client: the web has Bids, the phone Best.
+type Home struct {
+	Name   string `json:"name"`
+	Reward struct {
+		Points *int64 `json:"points"`
+	} `json:"reward"`
+	Auctions []struct {
+		ID   int64  `json:"id"`
+		Wish string `json:"wish"`
+		Bids []struct {
+			Price      int64 `json:"price"`
+			Restaurant struct {
+				Name string `json:"name"`
+			} `json:"restaurant"`
+		} `json:"bids"`
+		Best *struct {
+			Price int64 `json:"price"`
+		} `json:"best"`
+	} `json:"auctions"`
+}
+
+func (w *walk) home(client string) (Home, error) {
+	return fetch[Home](w.ctx, w.c, call{
+		method: http.MethodGet, path: "/home/1", want: http.StatusOK, header: http.Header{"X-Client": {client}},
 	})
 }
 

@@ -31,7 +31,7 @@ func TestDemoOnce(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"services", "✓ the lowest bid wins", "✓ accepting again changes nothing", "27 checks passed"} {
+	for _, want := range []string{"services", "✓ the lowest bid wins", "✓ accepting again changes nothing", "29 checks passed"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
@@ -58,7 +58,7 @@ func TestDemoOnceAsJSON(t *testing.T) {
 	if err := json.Unmarshal(out, &result); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if !result.OK || result.Failed != 0 || len(result.Checks) != 27 {
+	if !result.OK || result.Failed != 0 || len(result.Checks) != 29 {
 		t.Errorf("%s", out)
 	}
 }
@@ -246,6 +246,67 @@ func TestDemoGoesOnWithoutAnInstance(t *testing.T) {
 	if err := r.end(); err != nil {
 		t.Error(err)
 	}
+}
+
+// The screens are composed for the web and for phones, and come in time without the
+// points when reward hangs or is gone; the answer says so.
+func TestDemoScreens(t *testing.T) {
+	t.Parallel()
+	r := startDemo(t, "--load", "0")
+	base := r.word(t, "\n  gateway")
+	home := func(client string) (status int, partial, body string, took time.Duration) {
+		t.Helper()
+		q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/home/1", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Header.Set("X-Client", client)
+		began := time.Now()
+		res, err := http.DefaultClient.Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, res.Header.Get("Maru-Partial"), string(b), time.Since(began)
+	}
+	const phone = `{"name":"김서연","reward":{"points":%s},"auctions":[{"id":1,"wish":"생삼겹살에 김치찌개, 저녁 7시","state":"open","best":{"price":68000}}]}`
+	well := func() bool {
+		status, partial, body, _ := home("mobile")
+		return status == http.StatusOK && partial == "" && body == fmt.Sprintf(phone, "1000")
+	}
+	waitFor(t, well)
+	if _, partial, body, _ := home("web"); partial != "" || !strings.Contains(body, `{"price":68000,"restaurant":{"name":"연남 칼국수","rating":4.2}}`) ||
+		!strings.Contains(body, `"district":{"name":"마포구"}`) || !strings.Contains(body, "첫 주문 10% 할인") {
+		t.Errorf("the web's home is %s (%s)", body, partial)
+	}
+	pid, err := strconv.Atoi(strings.TrimSuffix(r.word(t, r.word(t, "\n  reward")+"  pid"), ","))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, how := range []struct {
+		signal syscall.Signal
+		code   string
+		within time.Duration
+	}{
+		{syscall.SIGSTOP, "timeout", 400 * time.Millisecond},
+		{syscall.SIGKILL, "failed", 400 * time.Millisecond},
+	} {
+		if err := syscall.Kill(pid, how.signal); err != nil {
+			t.Fatal(err)
+		}
+		status, partial, body, took := home("mobile")
+		if want := `"reward";code=` + how.code + ";policy=default"; status != http.StatusOK || partial != want || body != fmt.Sprintf(phone, "null") {
+			t.Errorf("%v: %d %s (%s), want %s", how.signal, status, body, partial, want)
+		}
+		if took > 2*how.within { // twice, for a machine that is busy
+			t.Errorf("%v: it took %v", how.signal, took)
+		}
+	}
+	waitFor(t, well) // reward was started again
 }
 
 // The script is played and told, and what is in trouble at the end of the demo
