@@ -65,8 +65,21 @@ func (o *opened) close() {
 	}
 }
 
+// anyPort is how often a port of the system's choice is asked for until it is free
+// for UDP too.
+const anyPort = 16
+
 // openFor opens what f needs and no listener has.
 func (s *Server) openFor(f *front) (o opened, err error) {
+	for range anyPort {
+		if o, err = s.tryOpen(f); err == nil || !o.fresh || !f.cfg.HTTP3 || !strings.HasSuffix(f.addr, ":0") {
+			break
+		}
+	}
+	return o, err
+}
+
+func (s *Server) tryOpen(f *front) (o opened, err error) {
 	if o.socket = s.holder(f); o.socket == nil {
 		ln, err := s.listen(f.addr)
 		if err != nil {
