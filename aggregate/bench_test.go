@@ -47,3 +47,25 @@ func BenchmarkMerge(b *testing.B) {
 		r.Release()
 	}
 }
+
+// TestMergeAllocates: a run takes its memory from the plan's pool; what is left is
+// the goroutines that call side by side.
+func TestMergeAllocates(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	v := mergePlan(t)
+	n := testing.AllocsPerRun(200, func() {
+		r := message.NewRequest()
+		r.Method, r.Path = "GET", "/m"
+		resp, err := v.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Release()
+		r.Release()
+	})
+	if n > 4 {
+		t.Errorf("%v allocations a request", n)
+	}
+}
