@@ -54,7 +54,10 @@ func proxies(maru string) []proxy {
 
 func maruConf(p ports) string {
 	var b strings.Builder
-	log := "off"
+	log, off := "off", ""
+	if p.variant == "bare" {
+		off = ", breaker: off, limit: off, retry: off"
+	}
 	if p.variant == "filters" {
 		log = p.dir + "/maru-access.log"
 	}
@@ -64,12 +67,12 @@ func maruConf(p ports) string {
 admin: { address: "off" }
 log: { access: %s, level: warn }
 services:
-  web: { url: "http://%s" }
+  web: { url: "http://%s"%s }
   echo: { url: "http://%s" }
 routes:
   - match: /ws
     to: echo
-`, p.plain, p.tls, p.cert, p.key, log, p.web, p.ws)
+`, p.plain, p.tls, p.cert, p.key, log, p.web, off, p.ws)
 	switch p.variant {
 	case "filters":
 		b.WriteString("  - match: /{rest...}\n    filters:\n      - request-id: {}\n      - cors: { origins: [\"https://app.example\"] }\n" +

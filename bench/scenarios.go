@@ -46,6 +46,10 @@ func scenarios() []scenario {
 		}},
 		{name: "routes-10k", what: "as plain-64, with 10,000 routes", variant: "routes", load: h1(64, "/1k")},
 		{
+			name: "bare", what: "as plain-64, with breaker, limit, retries and their budget off (1 / ratio is what they cost)",
+			variant: "bare", load: h1(64, "/1k"),
+		},
+		{
 			name: "filters", what: "as plain-64, with headers, CORS, request id, access log and metrics", variant: "filters",
 			load: h1(64, "/1k", "Origin: https://app.example"),
 		},
