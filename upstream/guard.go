@@ -306,10 +306,11 @@ func (k *call) patience() time.Duration {
 // over: it is no overload, and they may wait. Under a true overload the queue is
 // as long, but then those who came last are let in first, and the others turned
 // away, so that it does not make answers later.
-func (g *guard) hiccup() int {
-	const moment, windows = 500 * time.Millisecond, 10 * time.Second
+func (g *guard) hiccup(now time.Time) int {
+	const moment = 500 * time.Millisecond
+	seen := min(max(now.Sub(g.c.born), time.Second), 10*time.Second)
 	n := g.total.Counts()
-	return int(min((n.Success+n.BadRequest)*uint64(moment)/uint64(windows), mostQueue))
+	return int(min((n.Success+n.BadRequest)*uint64(moment)/uint64(seen), mostQueue))
 }
 
 // adjust tells the places what the limit is now. Calls that hang at endpoints
@@ -327,7 +328,7 @@ func (g *guard) adjust(now time.Time) {
 	if g.limit.Learning() {
 		spare = learningQueue
 	} else {
-		spare = g.hiccup()
+		spare = g.hiccup(now)
 	}
 	stuck = min(stuck, limit)
 	g.slack.Store(int64(stuck))

@@ -22,7 +22,7 @@ func TestHiccupsLoseNothing(t *testing.T) {
 					}
 				}
 			}
-			for s := 2 * time.Second; s < 20*time.Second; s += 3 * time.Second {
+			for s := 2 * time.Second; s < 20*time.Second; s += 1500 * time.Millisecond {
 				at[s], at[s+long] = become(hangs), become(healthy)
 			}
 			all := e.load(500, 22*time.Second, at)

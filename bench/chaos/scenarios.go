@@ -258,6 +258,9 @@ func (r *runner) tellFailures(w io.Writer, p phases) {
 	told := 0
 	for i := range r.web.calls {
 		c := &r.web.calls[i]
+		if c.fallback && (i+1 == len(r.web.calls) || !r.web.calls[i+1].fallback) {
+			fmt.Fprintf(w, "%s: other answers until %.3fs\n", r.name, (c.due - p.fault).Seconds()) //nolint:errcheck // to a terminal
+		}
 		if c.ok() || c.fallback {
 			continue
 		}
