@@ -258,7 +258,9 @@ func TestFallbackIsCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	do := filter(func(*message.Request) (*message.Response, error) { return nil, problem.New(503, "breaker_open", "left alone") })
+	do := filter(func(*message.Request) (*message.Response, error) {
+		return nil, problem.New(503, "breaker_open", "left alone")
+	})
 	r := message.NewRequest()
 	defer r.Release()
 	resp, err := do(r)
