@@ -260,7 +260,7 @@ func (c *compiler) root(r *root, s *Selection, out *object, guards []guard) {
 		}
 		lv.gather = 0
 		f.gathers, f.lists = []*gather{g}, []bool{g.many}
-		f.text = r.of.keyText || c.untyped(g.given)
+		f.text = r.of.keyText || c.untyped(g.given) || c.op.graphql && c.textual(r)
 		c.pairKeys(f, r.of, r.of.key)
 	}
 	c.bindArgs(f, args, s.At)
@@ -291,6 +291,12 @@ func (c *compiler) untyped(values []Value) bool {
 		}
 	}
 	return false
+}
+
+// textual tells whether the key of a root is of type ID, whose values GraphQL takes
+// and gives as text, whatever the source has (GraphQL §3.5.5).
+func (c *compiler) textual(r *root) bool {
+	return slices.ContainsFunc(r.of.key, func(k string) bool { return keyType(r.of, k) == "ID" })
 }
 
 // takes tells whether the call has a variable of that name.
@@ -520,7 +526,7 @@ func (c *compiler) object(lv *level, elem scan.Field, t *graphType, sel []Select
 			c.link(lv, elem, f, s, out, guards)
 			continue
 		}
-		c.plain(lv, elem, f, s, out, guards)
+		c.plain(lv, elem, t, f, s, out, guards)
 	}
 }
 
@@ -550,7 +556,7 @@ func (c *compiler) typename(lv *level, elem scan.Field, t *graphType, s *Selecti
 }
 
 // plain compiles a field that lies in the element itself.
-func (c *compiler) plain(lv *level, elem scan.Field, f *field, s *Selection, out *object, guards []guard) {
+func (c *compiler) plain(lv *level, elem scan.Field, t *graphType, f *field, s *Selection, out *object, guards []guard) {
 	c.noArgs(f, s)
 	node, at := member(lv.in.build, elem, f.path)
 	sub := c.g.types[f.typ.name]
@@ -565,7 +571,11 @@ func (c *compiler) plain(lv *level, elem scan.Field, f *field, s *Selection, out
 		if len(f.path) > 1 || f.typ.list && f.typ.name != "JSON" {
 			lv.in.build.Each(node) // a path over a list maps, and lists of scalars are checked one by one
 		}
-		c.add(out, s, outField{kind: outLeaf, at: at, typ: f.typ, guards: c.guards(s, guards), source: f})
+		typ := f.typ
+		if c.op.graphql {
+			typ = f.shown(slices.Contains(t.key, f.name))
+		}
+		c.add(out, s, outField{kind: outLeaf, at: at, typ: typ, guards: c.guards(s, guards), source: f})
 		return
 	}
 	part := &level{
@@ -683,7 +693,7 @@ func (c *compiler) join(l *link, depth int, args map[string]Value, g *gather, at
 		c.bindArgs(f, args, at)
 		c.pairKeys(f, l.target, c.linkKeys(l))
 	}
-	f.text = f.text || l.target.keyText || c.untyped(g.given)
+	f.text = f.text || l.target.keyText || c.untyped(g.given) || c.op.graphql && g.given != nil
 	f.gathers = append(f.gathers, g)
 	f.lists = append(f.lists, l.list && !l.kind.listed())
 	return f, len(f.gathers) - 1

@@ -149,19 +149,20 @@ func (g *Graph) SDL() string {
 		b.WriteString("type " + name + " {\n")
 		for _, field := range t.order {
 			f := t.fields[field]
-			b.WriteString("  " + field + fieldArgs(f) + ": " + f.sdlType(slices.Contains(t.key, field)) + "\n")
+			b.WriteString("  " + field + fieldArgs(f) + ": " + f.shown(slices.Contains(t.key, field)).String() + "\n")
 		}
 		b.WriteString("}\n\n")
 	}
 	return strings.TrimSpace(b.String()) + "\n"
 }
 
-// sdlType is a field's type; a key without one is an ID.
-func (f *field) sdlType(key bool) string {
-	if key && f.typ.name == "JSON" {
-		return "ID"
+// shown is a field's type as GraphQL has it; a key without one is an ID.
+func (f *field) shown(key bool) typeRef {
+	typ := f.typ
+	if key && typ.name == "JSON" && f.link == nil {
+		typ.name = "ID"
 	}
-	return f.typ.String()
+	return typ
 }
 
 // fieldArgs are the arguments of a link: those of its call, and first and skip of
