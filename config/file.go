@@ -72,6 +72,9 @@ func (f *File) lists() [][]filter.Named {
 	for _, v := range f.Views {
 		out = append(out, v.Filters)
 	}
+	if f.GraphQL != nil {
+		out = append(out, f.GraphQL.Filters)
+	}
 	return out
 }
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/maru-msa/maru/diag"
-	"github.com/maru-msa/maru/edge"
 	"github.com/maru-msa/maru/route"
 )
 
@@ -28,17 +27,17 @@ func (w *whole) prove() {
 	if w.brief && len(backs) == 0 {
 		return
 	}
-	rules := make([]route.Rule[int], len(w.file.Routes), len(w.file.Routes)+len(w.file.Views))
+	composed, err := w.file.ComposedRules()
+	if err != nil {
+		return // what edge.Build found as well
+	}
+	rules := make([]route.Rule[int], len(w.file.Routes), len(w.file.Routes)+len(composed))
 	for i := range w.file.Routes {
 		rc := &w.file.Routes[i]
 		rules[i] = route.Rule[int]{Match: rc.Match, Name: rc.NameAt(i), Value: i}
 	}
-	for i, name := range slices.Sorted(maps.Keys(w.file.Views)) {
-		m, err := edge.ViewMatch(name)
-		if err != nil {
-			return // what edge.Build found as well
-		}
-		rules = append(rules, route.Rule[int]{Match: m, Name: name, Value: len(w.file.Routes) + i})
+	for i, r := range composed {
+		rules = append(rules, route.Rule[int]{Match: r.Match, Name: r.Name, Value: len(w.file.Routes) + i})
 	}
 	table, err := route.Build(rules)
 	if err != nil {

@@ -131,7 +131,7 @@ func (b *builder) cluster(name string, cfg upstream.Config) (*cluster, error) {
 func (b *builder) routes() {
 	global, _ := b.filters("filters", "global", "", b.rt.Config.Filters)
 	list := b.rt.Config.Routes
-	views := b.views(global)
+	views := b.composed(global)
 	rules, entries := make([]route.Rule[*entry], len(list), len(list)+len(views)), make([]entry, len(list))
 	for i := range list {
 		rc, e := &list[i], &entries[i]

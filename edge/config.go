@@ -5,6 +5,7 @@ import (
 
 	"github.com/maru-msa/maru/aggregate"
 	"github.com/maru-msa/maru/filter"
+	"github.com/maru-msa/maru/graphql"
 	"github.com/maru-msa/maru/http1"
 	"github.com/maru-msa/maru/route"
 	"github.com/maru-msa/maru/upstream"
@@ -23,6 +24,9 @@ type Config struct {
 	Routes []RouteConfig `yaml:"routes"`
 	// Views are composed answers, by the requests that they answer: "GET /home/{id}".
 	Views map[string]ViewConfig `yaml:"views"`
+	// GraphQL answers queries over the graph (default none; "graphql: {trusted: off}"
+	// answers every document within the limits).
+	GraphQL *GraphQLConfig `yaml:"graphql"`
 	// Compose holds sources, graph and clients, which views are made from.
 	Compose aggregate.Config `yaml:",inline"`
 }
@@ -30,6 +34,16 @@ type Config struct {
 // ViewConfig is one view, which is a route of its own, with its filters.
 type ViewConfig struct {
 	aggregate.ViewConfig `yaml:",inline"`
+	// Filters in the order they see the request.
+	Filters []filter.Named `yaml:"filters"`
+}
+
+// GraphQLConfig is the GraphQL front door, which is a route of its own, with its
+// filters.
+type GraphQLConfig struct {
+	graphql.Config `yaml:",inline"`
+	// Budget is the time for one operation (default 1s).
+	Budget time.Duration `yaml:"budget"`
 	// Filters in the order they see the request.
 	Filters []filter.Named `yaml:"filters"`
 }

@@ -26,19 +26,47 @@ func (c *Config) RulePath(i int) string {
 	if names := c.viewNames(); i-len(c.Routes) < len(names) {
 		return "views." + names[i-len(c.Routes)]
 	}
-	return "views"
+	return "graphql"
 }
 
-// ViewMatch is the match of a view's key, "GET /home/{id}".
-func ViewMatch(key string) (m route.Match, err error) {
+// ComposedRule is the rule of a view or of the GraphQL front door: its match and
+// its name.
+type ComposedRule struct {
+	Match route.Match
+	Name  string
+}
+
+// ComposedRules are the rules behind those of the routes, in the order of
+// [Config.RulePath]. The error is a field error with the rule's path.
+func (c *Config) ComposedRules() ([]ComposedRule, error) {
+	var out []ComposedRule
+	var faults []error
+	for _, name := range c.viewNames() {
+		m, err := viewMatch(name)
+		faults = append(faults, diag.Under("views."+name, err))
+		out = append(out, ComposedRule{m, name})
+	}
+	if c.GraphQL != nil {
+		for _, path := range c.GraphQL.Paths() {
+			m, err := viewMatch(path)
+			faults = append(faults, diag.Under("graphql.path", err))
+			out = append(out, ComposedRule{m, "graphql"})
+		}
+	}
+	return out, diag.Join(faults...)
+}
+
+// viewMatch is the match of a view's key, "GET /home/{id}".
+func viewMatch(key string) (m route.Match, err error) {
 	err = m.UnmarshalText([]byte(key))
 	return m, err //nolint:wrapcheck // a field error
 }
 
-// views compiles the views and gives each a rule.
-func (b *builder) views(global []filter.Filter) []route.Rule[*entry] {
+// composed compiles the graph with its views and the GraphQL front door, and gives
+// each a rule.
+func (b *builder) composed(global []filter.Filter) []route.Rule[*entry] {
 	cfg := &b.rt.Config
-	if len(cfg.Views) == 0 && len(cfg.Compose.Graph.Types) == 0 {
+	if len(cfg.Views) == 0 && len(cfg.Compose.Graph.Types) == 0 && len(cfg.Compose.Graph.Query) == 0 && cfg.GraphQL == nil {
 		return nil
 	}
 	views := make(map[string]aggregate.ViewConfig, len(cfg.Views))
@@ -49,23 +77,39 @@ func (b *builder) views(global []filter.Filter) []route.Rule[*entry] {
 		Service: b.caller, Log: b.rt.env.Log, Count: func(view, code string) { b.rt.env.Count("view", view, code) },
 	})
 	b.fault("", err)
-	var rules []route.Rule[*entry]
-	for _, name := range cfg.viewNames() {
-		m, err := ViewMatch(name)
-		b.fault("views."+name, err)
-		e := &entry{name: name, timeout: defaultTimeout}
-		own, words := b.filters("views."+name+".filters", name, "", cfg.Views[name].Filters)
-		for _, n := range cfg.Filters {
-			e.words = append(e.words, n.Word)
-		}
-		e.words = append(e.words, words...)
-		if g != nil && g.Views()[name] != nil {
-			e.chain = filter.Chain(g.Views()[name].Do, slices.Concat(global, own)...)
-		}
-		rules = append(rules, route.Rule[*entry]{Match: m, Name: name, Value: e})
-	}
 	b.rt.graph = g
+	door := b.graphql(g)
+	list, err := cfg.ComposedRules()
+	b.fault("", err)
+	rules := make([]route.Rule[*entry], 0, len(list))
+	for i, r := range list {
+		path, last, own := "graphql", door, []filter.Named(nil)
+		if i < len(cfg.Views) {
+			path, last, own = "views."+r.Name, nil, cfg.Views[r.Name].Filters
+			if g != nil && g.Views()[r.Name] != nil {
+				last = g.Views()[r.Name].Do
+			}
+		} else {
+			own = cfg.GraphQL.Filters
+		}
+		rules = append(rules, route.Rule[*entry]{Match: r.Match, Name: r.Name, Value: b.composedEntry(path, r.Name, own, global, last)})
+	}
 	return rules
+}
+
+// composedEntry is what a view or the GraphQL front door leads to; last is nil when
+// it could not be made, which is a fault by then.
+func (b *builder) composedEntry(path, name string, list []filter.Named, global []filter.Filter, last filter.Func) *entry {
+	e := &entry{name: name, timeout: defaultTimeout}
+	own, words := b.filters(path+".filters", name, "", list)
+	for _, n := range b.rt.Config.Filters {
+		e.words = append(e.words, n.Word)
+	}
+	e.words = append(e.words, words...)
+	if last != nil {
+		e.chain = filter.Chain(last, slices.Concat(global, own)...)
+	}
+	return e
 }
 
 // caller gives a service for views; nil when there is none.
