@@ -128,15 +128,15 @@ func (c *call) variables(f func(*variable)) {
 	}
 }
 
-// parseCall compiles a call; where is its path in the configuration.
-func parseCall(cfg *CallConfig, where string) (*call, error) {
+// parseCall compiles a call to src; where is its path in the configuration.
+func parseCall(cfg *CallConfig, src *source, where string) (*call, error) {
 	c := &call{
 		max: cfg.Max, timeout: cfg.Timeout, when: cfg.When, idempotent: cfg.Idempotent, strict: cfg.Strict,
 		as: cfg.As, where: where,
 	}
 	var f faults
-	if err := c.short(cfg.Call); err != nil {
-		f.add(diag.At("", "%v", err).WithFix("write SOURCE METHOD /path, such as: member GET /members/{id}"))
+	if err := c.short(src.kind, cfg.Call); err != nil {
+		f.add(diag.At("", "%v", err).WithFix("%s", src.kind.form()))
 		return nil, f.join()
 	}
 	if cfg.At != "" {
@@ -191,8 +191,24 @@ func (c *call) pairs(p *PairConfig) error {
 	return nil
 }
 
-// short reads "source METHOD /path?query [at path] [-> name]".
-func (c *call) short(text string) error {
+// short reads the short form, as a source of the kind has it.
+func (c *call) short(kind sourceKind, text string) error {
+	switch kind {
+	case sourceStatic:
+		if err := c.shortHTTP(text); err != nil {
+			return err
+		}
+		if c.method != "GET" {
+			return fmt.Errorf("a static source has no %s", c.method)
+		}
+		return nil
+	case sourceHTTP, sourceGRPC, sourceGraphQL:
+	}
+	return c.shortHTTP(text)
+}
+
+// shortHTTP reads "source METHOD /path?query [at path] [-> name]".
+func (c *call) shortHTTP(text string) error {
 	words := strings.Fields(text)
 	if len(words) < 3 {
 		return fmt.Errorf("%q is not a call", text)
@@ -207,7 +223,12 @@ func (c *call) short(text string) error {
 	if err := c.target(words[2]); err != nil {
 		return err
 	}
-	for rest := words[3:]; len(rest) > 0; rest = rest[2:] {
+	return c.tail(words[3:])
+}
+
+// tail reads "[at path] [-> name]".
+func (c *call) tail(rest []string) error {
+	for ; len(rest) > 0; rest = rest[2:] {
 		if len(rest) < 2 {
 			return fmt.Errorf("nothing follows %q", rest[0])
 		}

@@ -186,16 +186,16 @@ func (t *flights) forget(fl *flight) {
 }
 
 // fly makes the call of a flight. It uses nothing of the request that started it.
-func (x *run) fly(f *fetch, fl *flight) { f.source.fly(f, fl, x.p.graph.limits.Body) }
+func (x *run) fly(f *fetch, fl *flight) { f.source.fly(f, fl, &x.p.graph.limits) }
 
-func (s *source) fly(f *fetch, fl *flight, limit int64) {
+func (s *source) fly(f *fetch, fl *flight, limits *LimitsConfig) {
 	req := fl.req
-	resp, err := s.call(req)
+	resp, err := s.send(f.call, req)
 	if err != nil {
 		fl.err = own(err)
 		f.stats.failed()
 	} else {
-		fl.failed, fl.body, fl.alone = s.takeShared(resp, limit)
+		fl.failed, fl.body, fl.alone = s.takeShared(f.call, resp, limits)
 		resp.Release()
 		f.stats.done(time.Since(req.X.Began), fl.failed.code == codeOK)
 	}
@@ -208,15 +208,14 @@ func (s *source) fly(f *fetch, fl *flight, limit int64) {
 }
 
 // takeShared reads an answer that others may get too.
-func (s *source) takeShared(resp *message.Response, limit int64) (failure, []byte, bool) {
+func (s *source) takeShared(c *call, resp *message.Response, limits *LimitsConfig) (failure, []byte, bool) {
 	if resp.Header.Has(message.SetCookie) || resp.Header.HasToken(message.CacheControl, "private") || resp.Header.HasToken(message.Vary, "*") {
 		return failure{}, nil, true
 	}
-	fail := s.headFailure(resp)
+	body, fail := s.answer(nil, c, resp, limits)
 	if fail.code != codeOK {
 		return fail, nil, false
 	}
-	body, fail := readBody(nil, resp, limit)
 	return fail, body, false
 }
 

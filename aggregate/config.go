@@ -22,12 +22,27 @@ type Config struct {
 	Limits LimitsConfig `yaml:"limits"`
 }
 
-// SourceConfig is how one service is called for views.
+// SourceConfig is how one service is called for views. It speaks JSON over HTTP
+// unless one of grpc, graphql and static says otherwise.
 type SourceConfig struct {
 	// HTTP names the service, when it is not the source's own name.
 	HTTP string `yaml:"http"`
-	// Contract is the file with the source's OpenAPI document or JSON Schema
-	// (default none: fields that need a type say it).
+	// GRPC names the service of a source that speaks gRPC; the service needs
+	// http: 2c or 2. Contract is then its .proto file or its descriptor set.
+	GRPC string `yaml:"grpc"`
+	// GraphQL names the service of a source that speaks GraphQL.
+	GraphQL string `yaml:"graphql"`
+	// Static is the source's answer to every call, as a value of this file: no
+	// service is called.
+	Static any `yaml:"static"`
+	// Path is where a GraphQL service answers (default /graphql).
+	Path string `yaml:"path"`
+	// Longs "number" writes 64-bit integers of a gRPC source as numbers (default:
+	// as strings, which is what JSON of protocol buffers does).
+	Longs string `yaml:"longs"`
+	// Contract is the file with the source's OpenAPI document or JSON Schema, or
+	// of a gRPC source its .proto file or descriptor set (.binpb, .pb); default
+	// none: fields that need a type say it.
 	Contract string `yaml:"contract"`
 	// Timeout of one call (default: what the view's budget leaves).
 	Timeout time.Duration `yaml:"timeout"`
@@ -283,10 +298,12 @@ func (c *Config) Services(views map[string]ViewConfig) []string {
 			return
 		}
 		name, _, _ := strings.Cut(strings.TrimSpace(call.Call), " ")
-		if s, ok := c.Sources[name]; ok && s.HTTP != "" {
-			name = s.HTTP
+		if s, ok := c.Sources[name]; ok { //nolint:gocritic // once at load
+			name = s.service(name)
 		}
-		names[name] = true
+		if name != "" {
+			names[name] = true
+		}
 	}
 	for _, roots := range []map[string]RootConfig{c.Graph.Query, c.Graph.Mutation} {
 		for _, r := range roots { //nolint:gocritic // once at load

@@ -222,7 +222,7 @@ func (x *run) call(s *fetchState, c *callState) {
 	}
 	defer x.end(&c.active)
 	began := x.p.graph.env.Now()
-	resp, err := f.source.call(sub)
+	resp, err := f.source.send(f.call, sub)
 	if err != nil {
 		c.failure = failure{code: codeOf(err)}
 		f.stats.failed()
@@ -238,11 +238,8 @@ func (x *run) call(s *fetchState, c *callState) {
 
 // read takes the body in and scans it.
 func (x *run) read(s *fetchState, c *callState, resp *message.Response) failure {
-	fail := s.f.source.headFailure(resp)
-	if fail.code != codeOK {
-		return fail
-	}
-	if c.body, fail = readBody(c.body[:0], resp, x.p.graph.limits.Body); fail.code != codeOK {
+	var fail failure
+	if c.body, fail = s.f.source.answer(c.body[:0], s.f.call, resp, &x.p.graph.limits); fail.code != codeOK {
 		return fail
 	}
 	return x.scan(s, c)

@@ -127,16 +127,6 @@ type Graph struct {
 	views     map[string]*View
 }
 
-// source is one API that views call.
-type source struct {
-	name    string
-	cfg     SourceConfig
-	call    Caller
-	forward []string // vary and forward
-	limit   int
-	flights flights
-}
-
 // builder resolves a Config into a Graph.
 type builder struct {
 	g   *Graph
@@ -144,59 +134,21 @@ type builder struct {
 	f   faults
 }
 
-func (b *builder) sources() {
-	for _, name := range slices.Sorted(maps.Keys(b.cfg.Sources)) {
-		cfg := b.cfg.Sources[name]
-		at := "sources." + name
-		s := &source{name: name, cfg: cfg, limit: cfg.Concurrent, forward: slices.Clone(cfg.Forward)}
-		if cfg.Vary != nil {
-			s.forward = append(s.forward, *cfg.Vary...)
-		}
-		if s.limit == 0 {
-			s.limit = 32
-		}
-		if s.limit < 1 || s.limit > 256 {
-			b.f.at(at+".concurrent", "%d is not between 1 and 256", cfg.Concurrent).WithFix("write one such as 32")
-		}
-		if cfg.Media != "" && cfg.Media != "any" {
-			b.f.at(at+".media", "%q is not any", cfg.Media).WithFix("write any, or leave it out")
-		}
-		service := name
-		if cfg.HTTP != "" {
-			service = cfg.HTTP
-		}
-		if s.call = b.g.env.Service(service); s.call == nil {
-			b.f.at(at, "there is no service %q", service).WithCode("reference").WithFix("name one of services:, by http: SERVICE")
-		}
-		b.g.sources[name] = s
-	}
-}
-
-// source gives the source of a call: declared, or a service under its own name.
-func (b *builder) source(c *call) {
-	if b.g.sources[c.source] != nil {
-		return
-	}
-	call := b.g.env.Service(c.source)
-	if call == nil {
-		b.f.at(c.where, "there is neither a source nor a service %q", c.source).WithCode("reference").
-			WithFix("name one of services: or sources:")
-		return
-	}
-	b.g.sources[c.source] = &source{name: c.source, call: call, limit: 32}
-}
-
 // call compiles one call and finds its source.
 func (b *builder) call(cfg *CallConfig, where string) *call {
 	if cfg == nil {
 		return nil
 	}
-	c, err := parseCall(cfg, where)
+	name, _, _ := strings.Cut(strings.TrimSpace(cfg.Call), " ")
+	src := b.source(name, where)
+	if src == nil {
+		return nil
+	}
+	c, err := parseCall(cfg, src, where)
 	b.f.add(diag.Under(where, err))
 	if c == nil || c.source == "" {
 		return nil
 	}
-	b.source(c)
 	return c
 }
 
