@@ -85,6 +85,8 @@ func (a *API) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/check", a.check)
 	mux.HandleFunc("GET /v1/routes", a.routes)
 	mux.HandleFunc("POST /v1/explain", a.explain)
+	mux.HandleFunc("GET /v1/views", a.views)
+	mux.HandleFunc("POST /v1/views/run", a.runView)
 	mux.HandleFunc("GET /v1/listeners", a.listeners)
 	mux.HandleFunc("GET /v1/services", a.services)
 	mux.HandleFunc("GET /v1/services/{name}", a.service)
@@ -112,6 +114,8 @@ POST /v1/config/reload    load the file again
 POST /v1/check            find what is wrong with the configuration in the body
 GET  /v1/routes           the routes, by precedence
 POST /v1/explain          which route takes a request, and why: {"method", "url", "headers", "client", "listener"}
+GET  /v1/views            the views: the plan of each client, with latencies; /views/openapi.json describes them
+POST /v1/views/run        explain a request and run its view, with times: the query of /v1/explain
 GET  /v1/listeners        the listeners
 GET  /v1/services         the services; /v1/services/NAME with endpoints
 POST /v1/services/NAME/breaker   {"mode"}: auto, forced-open, forced-closed, observe

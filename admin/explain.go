@@ -14,6 +14,11 @@ const maxQuery = 128 << 10
 // explain tells which route takes a request and what happens then. Nothing is
 // sent anywhere.
 func (a *API) explain(w http.ResponseWriter, r *http.Request) {
+	a.query(w, r, (*edge.Runtime).Explain)
+}
+
+// query answers with what a runtime says of a request.
+func (a *API) query(w http.ResponseWriter, r *http.Request, ask func(*edge.Runtime, edge.ExplainQuery, func(string) string) (*edge.Explanation, error)) {
 	rt := a.Server.Runtime()
 	if rt == nil {
 		refuse(w, http.StatusServiceUnavailable, "no configuration is live yet")
@@ -30,7 +35,7 @@ func (a *API) explain(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "something follows the query")
 		return
 	}
-	x, err := rt.Explain(q, a.place())
+	x, err := ask(rt, q, a.place())
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return

@@ -19,9 +19,14 @@ func TestExplain(t *testing.T) {
 		{`{"url":"/"} x`, 400, "something follows"},
 		{``, 400, "the body is no query"},
 	} {
-		status, text := b.call(t, "POST", "/v1/explain", test.body)
-		if status != test.status || !strings.Contains(text, test.want) {
-			t.Errorf("%s: got %d %s, want %d … %s", test.body, status, text, test.status, test.want)
+		for _, path := range []string{"/v1/explain", "/v1/views/run"} {
+			status, text := b.call(t, "POST", path, test.body)
+			if status != test.status || !strings.Contains(text, test.want) {
+				t.Errorf("%s %s: got %d %s, want %d … %s", path, test.body, status, text, test.status, test.want)
+			}
 		}
+	}
+	if status, text := b.call(t, "GET", "/v1/views", ""); status != 200 || strings.TrimSpace(text) != "[]" {
+		t.Errorf("without views: %d %s", status, text)
 	}
 }

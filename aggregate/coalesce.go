@@ -96,10 +96,11 @@ func (x *run) shared(s *fetchState, c *callState, sub *message.Request) (ok bool
 		w := writer{x: x, s: s, c: c, sub: sub}
 		body = w.body(nil, s.f.call.body)
 	}
-	fl := src.flights.join(x.flightKey(s.f, sub, body), func() *message.Request { return copyCall(sub, body) }, x.fly, s.f)
+	fl, joined := src.flights.join(x.flightKey(s.f, sub, body), func() *message.Request { return copyCall(sub, body) }, x.fly, s.f)
 	if fl == nil {
 		return false
 	}
+	c.joined = joined
 	a := &anchor{gone: make(chan struct{})}
 	c.active = active{call: a, required: s.f.required}
 	if err := x.begin(&c.active); err != nil {
@@ -128,6 +129,7 @@ func (x *run) shared(s *fetchState, c *callState, sub *message.Request) (ok bool
 	}
 	src.flights.leave(fl)
 	if fl.alone {
+		c.joined = false
 		return false
 	}
 	x.landed(s, c, fl)
@@ -148,16 +150,17 @@ func (x *run) landed(s *fetchState, c *callState, fl *flight) {
 	}
 }
 
-// join finds the flight of a key or starts it; nil means that there is no room.
-func (t *flights) join(key string, request func() *message.Request, fly func(*fetch, *flight), f *fetch) *flight {
+// join finds the flight of a key (joined) or starts it; nil means that there is no
+// room.
+func (t *flights) join(key string, request func() *message.Request, fly func(*fetch, *flight), f *fetch) (_ *flight, joined bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if fl := t.open[key]; fl != nil {
 		fl.waiters++
-		return fl
+		return fl, true
 	}
 	if len(t.open) >= maxFlights {
-		return nil
+		return nil, false
 	}
 	if t.open == nil {
 		t.open = make(map[string]*flight)
@@ -165,7 +168,7 @@ func (t *flights) join(key string, request func() *message.Request, fly func(*fe
 	fl := &flight{key: key, done: make(chan struct{}), req: request(), waiters: 1}
 	t.open[key] = fl
 	go fly(f, fl)
-	return fl
+	return fl, false
 }
 
 // leave ends a wait; the last one to leave ends the call.

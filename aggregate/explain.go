@@ -3,8 +3,12 @@ package aggregate
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"text/tabwriter"
 	"time"
+
+	"github.com/maru-msa/maru/message"
 )
 
 // Explanation is a plan for people and programs: its calls in order, what each
@@ -18,6 +22,10 @@ type Explanation struct {
 	Path []int `json:"critical_path"`
 	// Budget is the time for the whole answer.
 	Budget string `json:"budget"`
+	// NotCalled are calls that other variants of the view make and this one does not.
+	NotCalled []string `json:"not_called,omitempty"`
+	// Answer is what a run of it gave, when it was run ([Plan.Trace]).
+	Answer *Answer `json:"answer,omitempty"`
 }
 
 // Call is one fetch of a plan.
@@ -42,13 +50,14 @@ type Call struct {
 	Failed uint64  `json:"failed"`
 	P50    float64 `json:"p50_ms,omitempty"`
 	P95    float64 `json:"p95_ms,omitempty"`
+	// Run is what it did in the run that was traced.
+	Run *CallRun `json:"run,omitempty"`
 }
 
 // Explain tells what a plan does.
 func (p *Plan) Explain() Explanation {
 	e := Explanation{View: p.Name, Client: p.Client, Bounds: p.bounds, Budget: p.budget.String(), Calls: []Call{}}
-	order := slices.Clone(p.fetches)
-	slices.SortStableFunc(order, func(a, b *fetch) int { return a.depth - b.depth })
+	order := p.ordered()
 	number := make(map[*fetch]int)
 	for i, f := range order {
 		number[f] = i + 1
@@ -76,6 +85,55 @@ func (p *Plan) Explain() Explanation {
 	}
 	e.Path = critical(e.Calls)
 	return e
+}
+
+// ordered are the fetches as an explanation numbers them: those that others wait
+// for come first.
+func (p *Plan) ordered() []*fetch {
+	order := slices.Clone(p.fetches)
+	slices.SortStableFunc(order, func(a, b *fetch) int { return a.depth - b.depth })
+	return order
+}
+
+// Explain tells what the view does for each kind of client, by their names.
+func (v *View) Explain() []Explanation {
+	out := make([]Explanation, 0, len(v.plans))
+	for _, client := range sortedKeys(v.plans) {
+		out = append(out, v.ExplainPlan(v.plans[client]))
+	}
+	return out
+}
+
+// ExplainPlan tells what one plan of the view does, and what other variants call
+// besides. p is of [View.Plans] or [View.Plan].
+func (v *View) ExplainPlan(p *Plan) Explanation {
+	e := p.Explain()
+	v.notCalled(p, &e)
+	return e
+}
+
+// TracePlan is [Plan.Trace] with what other variants call besides.
+func (v *View) TracePlan(p *Plan, r *message.Request) (*Explanation, error) {
+	e, err := p.Trace(r)
+	if err == nil {
+		v.notCalled(p, e)
+	}
+	return e, err
+}
+
+func (v *View) notCalled(p *Plan, e *Explanation) {
+	called := make(map[*call]bool)
+	for _, f := range p.fetches {
+		called[f.call] = true
+	}
+	for _, client := range sortedKeys(v.plans) {
+		for _, f := range v.plans[client].ordered() {
+			if !called[f.call] {
+				called[f.call] = true
+				e.NotCalled = append(e.NotCalled, f.call.word())
+			}
+		}
+	}
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -121,7 +179,7 @@ func critical(calls []Call) []int {
 	return longest.path
 }
 
-// Text writes the explanation as a table.
+// Text writes the explanation as tables.
 func (e *Explanation) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s", e.View)
@@ -129,21 +187,65 @@ func (e *Explanation) Text() string {
 		fmt.Fprintf(&b, " for %s", e.Client)
 	}
 	fmt.Fprintf(&b, ", within %s\n", e.Budget)
-	fmt.Fprintf(&b, "%3s  %-34s %-12s %-7s %5s %6s  %s\n", "#", "part", "on failure", "after", "calls", "keys", "call")
-	for _, c := range e.Calls {
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprint(w, "#\tpart\ton failure\tafter\tcalls\tkeys\tcall\n")
+	for i := range e.Calls {
+		c := &e.Calls[i]
 		after := "-"
 		if len(c.After) > 0 {
-			after = strings.Trim(strings.ReplaceAll(fmt.Sprint(c.After), " ", ","), "[]")
+			after = numbers(c.After, ", ")
 		}
 		keys := "-"
 		switch {
 		case c.Input:
-			keys = "input"
-		case c.Kind != "root":
+			keys = "= input"
+		case c.Kind != fetchRoot.String():
 			keys = fmt.Sprintf("≤%d", c.Keys)
 		}
-		fmt.Fprintf(&b, "%3d  %-34s %-12s %-7s %5d %6s  %s\n", c.Number, c.Part, c.Class, after, c.Calls, keys, c.Call)
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%s\t%s\n", c.Number, c.Part, c.Class, after, c.Calls, keys, c.Call)
 	}
-	fmt.Fprintf(&b, "calls: at most %d   critical path: %s\n", e.Bounds.Calls, strings.Trim(strings.ReplaceAll(fmt.Sprint(e.Path), " ", " → "), "[]"))
+	_ = w.Flush() // a Builder takes everything
+	fmt.Fprintf(&b, "calls: at most %d   critical path: %s\n", e.Bounds.Calls, numbers(e.Path, " → "))
+	if len(e.NotCalled) > 0 {
+		fmt.Fprintf(&b, "not called: %s\n", strings.Join(e.NotCalled, ", "))
+	}
+	if e.Answer != nil {
+		e.ran(&b)
+	}
 	return b.String()
+}
+
+// ran writes what a run did.
+func (e *Explanation) ran(b *strings.Builder) {
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprint(w, "\n#\tbegan\ttook\tcalls\tkeys\tbytes\tstatus\n")
+	for i := range e.Calls {
+		c, r := &e.Calls[i], e.Calls[i].Run
+		status := "ok"
+		switch {
+		case r.Code != "":
+			status = r.Code
+		case r.Calls == 0:
+			status = "nothing to ask for"
+		case r.Shared > 0:
+			status = "ok, shared"
+		}
+		fmt.Fprintf(w, "%d\t%.1f ms\t%.1f ms\t%d\t%d\t%d\t%s\n", c.Number, r.Began, r.Took, r.Calls, r.Keys, r.Bytes, status)
+	}
+	_ = w.Flush() // a Builder takes everything
+	fmt.Fprintf(b, "answer: %d in %.1f ms, %d bytes", e.Answer.Status, e.Answer.Took, e.Answer.Bytes)
+	for _, more := range []string{e.Answer.Detail, e.Answer.Partial} {
+		if more != "" {
+			b.WriteString(", " + more)
+		}
+	}
+	b.WriteString("\n")
+}
+
+func numbers(list []int, between string) string {
+	words := make([]string, len(list))
+	for i, n := range list {
+		words[i] = strconv.Itoa(n)
+	}
+	return strings.Join(words, between)
 }

@@ -25,6 +25,9 @@ type fetchState struct {
 	links []linked // elements of lists, chained
 	whole failure  // of the fetch as a whole
 	queue ready    // of the goroutine that began with this fetch
+
+	began time.Time // of a traced run
+	took  time.Duration
 }
 
 // noKey marks a place without a key: its value is null there.
@@ -66,6 +69,7 @@ type callState struct {
 	active active
 	room   []byte // of its target
 	shared bool   // body is a flight's
+	joined bool   // a flight that another request had started
 }
 
 func (s *fetchState) reset() {
@@ -90,6 +94,7 @@ func (s *fetchState) reset() {
 		c.failure = failure{}
 	}
 	s.calls, s.heads, s.links, s.whole = s.calls[:0], s.heads[:0], s.links[:0], failure{}
+	s.began, s.took = time.Time{}, 0
 }
 
 // fetch gathers the keys of a fetch, makes its calls, and pairs the answers.
@@ -174,7 +179,7 @@ func (s *fetchState) call(from, to int) {
 		s.calls = append(s.calls, callState{})
 	}
 	c := &s.calls[len(s.calls)-1]
-	c.from, c.to, c.failure = from, to, failure{}
+	c.from, c.to, c.failure, c.joined = from, to, failure{}, false
 }
 
 // calls makes all calls of a fetch, as many at once as the source takes.

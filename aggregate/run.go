@@ -32,6 +32,7 @@ type run struct {
 	needed  atomic.Int64 // required fetches that are not done
 	done    chan struct{}
 	bytes   atomic.Int64 // of all bodies
+	traced  bool         // times are noted
 
 	mu     sync.Mutex
 	active []*active // calls under way
@@ -98,6 +99,7 @@ func (x *run) release() {
 	x.r, x.over, x.soft, x.fatal, x.cause = nil, nil, false, nil, nil
 	x.in, x.active, x.notes, x.trail = x.in[:0], x.active[:0], x.notes[:0], x.trail[:0]
 	x.bytes.Store(0)
+	x.traced = false
 	big := x.out.Len() > keepBuffer
 	x.out.Reset()
 	if !big {
@@ -219,7 +221,7 @@ func (x *run) work(level *levelState, fetch *fetchState) {
 			}
 			f := q.fetches[0]
 			q.fetches = q.fetches[:0]
-			x.fetch(f)
+			x.clocked(f)
 			x.fetched(f, q)
 		}
 		// The run may be somebody else's once the last node is finished.

@@ -256,6 +256,19 @@ func (v *View) client(r *message.Request) string {
 
 // Do answers a request that the view's route took.
 func (v *View) Do(r *message.Request) (*message.Response, error) {
+	p, err := v.Plan(r)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := p.Run(r)
+	if err == nil && v.vary != "" {
+		resp.Header.SetID(message.Vary, v.vary)
+	}
+	return resp, err
+}
+
+// Plan is the plan for a request: that of its client, masked by its ?fields=.
+func (v *View) Plan(r *message.Request) (*Plan, error) {
 	name := v.client(r)
 	p := v.plans[name]
 	if p == nil {
@@ -274,16 +287,10 @@ func (v *View) Do(r *message.Request) (*message.Response, error) {
 			return nil, problem.New(400, "fields", "fields is not properly encoded")
 		}
 		if ok {
-			if p, err = v.mask(p, fields); err != nil {
-				return nil, err
-			}
+			return v.mask(p, fields)
 		}
 	}
-	resp, err := p.Run(r)
-	if err == nil && v.vary != "" {
-		resp.Header.SetID(message.Vary, v.vary)
-	}
-	return resp, err
+	return p, nil
 }
 
 // Run executes the plan for a request and gives its answer, which the caller must

@@ -85,7 +85,7 @@ views:
         ...member(id: $id) {
           name joined
           reward { points coupons { name percent } } ?? {"points": null, "coupons": []}
-          addresses { line district { name } }
+          addresses(first: 10) { line district { name } }
           auctions(first: 5) {
             id wish people state lowest
             bids @sort(by: "price") @limit(n: 3) { price restaurant { name rating } }

@@ -45,6 +45,7 @@ type entry struct {
 	prio    message.Priority
 	words   []string // filter words in order, for explain
 	service string
+	view    *aggregate.View // nil of a route
 }
 
 // cluster is a service and the key of its definition.

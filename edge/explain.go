@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/maru-msa/maru/aggregate"
 	"github.com/maru-msa/maru/http1"
 	"github.com/maru-msa/maru/message"
 	"github.com/maru-msa/maru/problem"
@@ -25,7 +26,8 @@ type ExplainQuery struct {
 	URL string `json:"url"`
 	// Headers are pairs of name and value.
 	Headers [][2]string `json:"headers"`
-	// Client is the address of the connection's other end; "" is 127.0.0.1.
+	// Client is the address of the connection's other end; "" is 127.0.0.1. The name
+	// of one of clients: makes it a request of that client, from 127.0.0.1.
 	Client string `json:"client"`
 	// Listener that the request enters by; "" is public, or the first by name.
 	Listener string `json:"listener"`
@@ -69,6 +71,9 @@ type Explanation struct {
 	Timeout        string `json:"timeout,omitempty"`
 	TryTimeout     string `json:"try_timeout,omitempty"`
 	ConnectTimeout string `json:"connect_timeout,omitempty"`
+
+	// View is the plan of the view that takes the request.
+	View *aggregate.Explanation `json:"view,omitempty"`
 }
 
 // NotRoute is a route that did not take the request.
@@ -87,12 +92,18 @@ func (rt *Runtime) Explain(q ExplainQuery, place func(path string) string) (*Exp
 	if place == nil {
 		place = func(string) string { return "" }
 	}
+	r := message.NewRequest()
+	defer r.Release()
+	return rt.asked(r, q, place)
+}
+
+// asked makes r the request of a query and explains it.
+func (rt *Runtime) asked(r *message.Request, q ExplainQuery, place func(string) string) (*Explanation, error) {
 	f, err := rt.frontOf(q.Listener)
 	if err != nil {
 		return nil, err
 	}
-	r := message.NewRequest()
-	defer r.Release()
+	rt.asClient(&q)
 	target, err := q.fill(r, f)
 	if err != nil {
 		return nil, err
@@ -118,6 +129,15 @@ func (rt *Runtime) explained(f *front, r *message.Request, d route.Reading, plac
 			x.Params = make(map[string]string)
 		}
 		x.Params[p.Name] = strings.Clone(p.Value)
+	}
+	if v := rt.viewOf(x); v != nil {
+		p, err := v.Plan(r)
+		if err != nil {
+			x.refused(err)
+			return x
+		}
+		e := v.ExplainPlan(p)
+		x.View = &e
 	}
 	return x
 }

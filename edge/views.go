@@ -92,7 +92,11 @@ func (b *builder) composed(global []filter.Filter) []route.Rule[*entry] {
 		} else {
 			own = cfg.GraphQL.Filters
 		}
-		rules = append(rules, route.Rule[*entry]{Match: r.Match, Name: r.Name, Value: b.composedEntry(path, r.Name, own, global, last)})
+		e := b.composedEntry(path, r.Name, own, global, last)
+		if i < len(cfg.Views) && g != nil {
+			e.view = g.Views()[r.Name]
+		}
+		rules = append(rules, route.Rule[*entry]{Match: r.Match, Name: r.Name, Value: e})
 	}
 	return rules
 }

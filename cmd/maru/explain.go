@@ -32,28 +32,38 @@ type source struct {
 
 // explainCommand tells which route takes a request, and why.
 type explainCommand struct {
-	Method   string   `arg:"" help:"Method, such as GET." placeholder:"METHOD"`
-	URL      string   `arg:"" help:"URL, such as http://api.example.com/auctions/7?x=1, or a path." placeholder:"URL"`
+	Method   string   `arg:"" help:"Method, such as GET; or method and URL in one word." placeholder:"METHOD"`
+	URL      string   `arg:"" optional:"" help:"URL, such as http://api.example.com/auctions/7?x=1, or a path." placeholder:"URL"`
 	Header   []string `short:"H" sep:"none" help:"A header field; repeat it for several." placeholder:"'NAME: VALUE'"`
 	Listener string   `help:"Listener that the request enters by (default: public, or the first)." placeholder:"NAME"`
-	Client   string   `help:"Address that the request comes from." default:"127.0.0.1" placeholder:"ADDR"`
+	Client   string   `help:"Address that the request comes from, or the name of one of clients: to ask as." default:"127.0.0.1" placeholder:"ADDR"`
+	Trace    bool     `name:"run" help:"Run the view in the running maru and show what each call took (default of --admin: http://127.0.0.1:7070)."`
 
 	source
 }
 
 // Help is shown by maru explain --help.
 func (explainCommand) Help() string {
-	return `Runs the checks and the route table of the gateway, but no filter, and calls no service. Exit code 0: a route takes the
+	return `Runs the checks and the route table of the gateway, but no filter, and calls no service. When a view takes the request,
+its plan is shown: calls, order, what happens when one fails, and what it may cost at most; --run makes the calls. Exit code 0: a route takes the
 request; 1: none does, or it is refused; 2: the command line or the file is wrong.
 
 Examples:
   maru explain GET http://api.example.com/auctions/7
   maru explain POST /rewards -H 'Content-Type: application/json' --client 203.0.113.9
-  maru explain GET /auctions/7 --admin http://127.0.0.1:7070`
+  maru explain GET /auctions/7 --admin http://127.0.0.1:7070
+  maru explain "GET /home/7" --client mobile
+  maru explain "GET /home/7" --client mobile --run`
 }
 
 // Run explains the request.
 func (c *explainCommand) Run() error {
+	if method, url, ok := strings.Cut(strings.TrimSpace(c.Method), " "); ok && c.URL == "" {
+		c.Method, c.URL = method, strings.TrimSpace(url)
+	}
+	if c.URL == "" {
+		return c.usage(errors.New("the URL is missing: maru explain GET /auctions/7"))
+	}
 	q := edge.ExplainQuery{Method: c.Method, URL: c.URL, Listener: c.Listener, Client: c.Client}
 	for _, h := range c.Header {
 		name, value, ok := strings.Cut(h, ":")
@@ -78,9 +88,15 @@ func (c *explainCommand) Run() error {
 }
 
 func (c *explainCommand) explain(q edge.ExplainQuery) (*edge.Explanation, error) {
+	path := "/v1/explain"
+	if c.Trace {
+		if path = "/v1/views/run"; c.Admin == "" {
+			c.Admin = "http://127.0.0.1:7070"
+		}
+	}
 	if c.Admin != "" {
 		x := new(edge.Explanation)
-		return x, c.ask("POST", "/v1/explain", q, x)
+		return x, c.ask("POST", path, q, x)
 	}
 	rt, place, err := c.build()
 	if err != nil {
@@ -227,7 +243,11 @@ func (c *explainCommand) print(x *edge.Explanation) error {
 		}
 		fmt.Fprintf(w, "%s\t%s: %s\n", name, placed(n.Route, n.At), n.Because)
 	}
-	if err := w.Flush(); err != nil {
+	err := w.Flush()
+	if err == nil && x.View != nil {
+		_, err = fmt.Fprint(c.writer(), "\n", x.View.Text())
+	}
+	if err != nil {
 		return fmt.Errorf("print the explanation: %w", err)
 	}
 	return nil

@@ -139,6 +139,38 @@ func TestExplainAsksARunningMaru(t *testing.T) {
 	}
 }
 
+// A view's plan stands below; method and URL may be one word, and a client is named.
+func TestExplainShowsAView(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	src := explainSource(t, &out)
+	text := explainFile + `clients: { mobile: { header: "X-Client: mobile" }, web: { default: true } }
+views:
+  GET /both/{id}: { merge: [ "member GET /members/{id} -> member", "auction GET /auctions/{id} -> auction" ] }
+`
+	if err := os.WriteFile(src.Config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := explainCommand{Method: "GET /both/7", Client: "mobile", source: src}
+	if err := c.Run(); err != nil {
+		t.Fatal(err)
+	}
+	const want = `
+GET /both/{id}, within 1s
+#  part     on failure  after  calls  keys  call
+1  member   required    -      1      -     member GET /members/{id}
+2  auction  required    -      1      -     auction GET /auctions/{id}
+calls: at most 2   critical path: 1
+`
+	if !strings.HasSuffix(out.String(), want) {
+		t.Errorf("got %s\nwant at its end %s", &out, want)
+	}
+	c = explainCommand{Method: "GET", source: src}
+	if err := c.Run(); !errors.Is(err, exitError(2)) {
+		t.Errorf("without a URL: %v", err)
+	}
+}
+
 func TestRoutesForPeople(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
