@@ -133,9 +133,7 @@ func (g *Graph) SDL() string {
 	b.WriteString("scalar JSON\n\nscalar Long\n\n")
 	b.WriteString("directive @sort(by: String!) on FIELD\n\ndirective @limit(n: Int!) on FIELD\n\n")
 	writeRoots(&b, "Query", g.queries)
-	if len(g.mutations) > 0 {
-		writeRoots(&b, "Mutation", g.mutations)
-	}
+	writeRoots(&b, "Mutation", g.mutations)
 	for _, name := range sortedKeys(g.types) {
 		t := g.types[name]
 		if len(t.union) > 0 {
@@ -208,7 +206,11 @@ func writeArgs(args map[string]string) string {
 	return "(" + strings.Join(list, ", ") + ")"
 }
 
+// writeRoots writes a root type, unless it has nothing in it.
 func writeRoots(b *strings.Builder, typ string, roots map[string]*root) {
+	if len(roots) == 0 {
+		return
+	}
 	b.WriteString("type " + typ + " {\n")
 	for _, name := range sortedKeys(roots) {
 		r := roots[name]

@@ -7,7 +7,8 @@
 // interoperability client, first straight to gRPC's own server to see what must
 // pass, then through the gateway. Clients of Eureka speak to the registry, and
 // turbine.stream follows the streams of hystrix-go and of packages for JavaScript
-// that npm fetches (skipped where it can't). Package scan is compared with other
+// that npm fetches (skipped where it can't). The audits of graphql-http ask the
+// GraphQL front door, and gqlparser's cases of validation go through it. Package scan is compared with other
 // readers of JSON, without a gateway.
 //
 //	go test ./...            # in this folder, or make conformance

@@ -20,6 +20,7 @@ require (
 	github.com/maru-msa/maru v0.0.0
 	github.com/miekg/dns v1.1.73
 	github.com/summerwind/h2spec v2.2.1+incompatible
+	go.yaml.in/yaml/v4 v4.0.0
 )
 
 require (

@@ -32,6 +32,7 @@ const (
 // fault is one error of an answer (GraphQL §7.1.2).
 type fault struct {
 	code string
+	rule string // of GraphQL §5 that is broken; "" for other codes
 	text string
 	at   []place
 	path []PathPart
@@ -215,6 +216,10 @@ func writeErrors(out *scan.Output, faults []fault) {
 		writePath(out, f.path)
 		out.Literal(`,"extensions":{"code":`)
 		out.Text(f.code)
+		if f.rule != "" {
+			out.Literal(`,"rule":`)
+			out.Text(f.rule)
+		}
 		out.Literal(`}}`)
 	}
 	out.Byte(']')

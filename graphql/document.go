@@ -65,9 +65,6 @@ func (d *Door) compile(name, text string) (*document, *refusal) {
 // parse reads a document's text; the parser stops at the limit of tokens.
 func (d *Door) parse(name, text string) (*ast.QueryDocument, *refusal) {
 	doc, err := parser.ParseQueryWithTokenLimit(&ast.Source{Name: name, Input: text}, d.cfg.Limits.Tokens)
-	if err == nil && len(doc.Operations) == 0 {
-		err = gqlerror.Errorf("the document has no operation")
-	}
 	if err == nil {
 		return doc, nil
 	}
@@ -100,7 +97,7 @@ func (d *Door) validate(doc *ast.QueryDocument) *refusal {
 			if rule.Name == introspectionRule {
 				code = "INTROSPECTION_DISABLED"
 			}
-			no.faults = append(no.faults, fault{code: code, text: e.Message, at: placesOf(&e)})
+			no.faults = append(no.faults, fault{code: code, rule: rule.Name, text: e.Message, at: placesOf(&e)})
 		})
 	}
 	core.Walk(d.schema, doc, &events)

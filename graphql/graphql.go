@@ -219,6 +219,9 @@ func (d *Door) operation(q *request) (*operation, *refusal) {
 	if no != nil {
 		return nil, no
 	}
+	if len(doc.ops) == 0 {
+		return nil, invalid("OPERATION_RESOLUTION_FAILURE", "the document has no operation")
+	}
 	if q.operationName == "" {
 		if len(doc.ops) != 1 {
 			return nil, invalid("OPERATION_RESOLUTION_FAILURE", "the document has several operations: say which by operationName")

@@ -108,6 +108,9 @@ func (d *Door) loadManifest(file string, text []byte) error {
 // without white space around it.
 func (d *Door) trust(file, text string, ids []string) error {
 	doc, no := d.compile(file, text)
+	if no == nil && len(doc.ops) == 0 {
+		no = invalid("OPERATION_RESOLUTION_FAILURE", "the document has no operation")
+	}
 	if no == nil {
 		no = doc.plans()
 	}
