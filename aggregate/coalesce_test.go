@@ -238,14 +238,15 @@ func (b *halfBody) Close() error { return nil }
 func faultySource(t *testing.T, fault func(*message.Request) (*message.Response, error), bad int, code string) {
 	types := make(map[string]aggregate.TypeConfig)
 	query := make(map[string]aggregate.RootConfig)
-	sel := "p0 { v }"
+	var sel strings.Builder
+	sel.WriteString("p0 { v }")
 	parts := map[string]string{"p0": "required"}
 	policies := []string{"", "null", "default {\"v\":0}", "omit", "null"}
 	for i := range 5 {
 		types[fmt.Sprintf("P%d", i)] = aggregate.TypeConfig{Fields: map[string]string{"v": "v as Int"}}
 		query[fmt.Sprintf("p%d", i)] = aggregate.RootConfig{Type: fmt.Sprintf("P%d", i), Call: aggregate.CallConfig{Call: fmt.Sprintf("s%d GET /", i)}}
 		if i > 0 {
-			sel += fmt.Sprintf(" p%d { v }", i)
+			fmt.Fprintf(&sel, " p%d { v }", i)
 			parts[fmt.Sprintf("p%d", i)] = policies[i]
 		}
 	}
@@ -258,7 +259,7 @@ func faultySource(t *testing.T, fault func(*message.Request) (*message.Response,
 		}
 	}
 	g, err := aggregate.Compile(aggregate.Config{Graph: aggregate.GraphConfig{Query: query, Types: types}},
-		map[string]aggregate.ViewConfig{"GET /": {Budget: 300 * time.Millisecond, Select: aggregate.SelectConfig{"": sel}, Parts: parts}},
+		map[string]aggregate.ViewConfig{"GET /": {Budget: 300 * time.Millisecond, Select: aggregate.SelectConfig{"": sel.String()}, Parts: parts}},
 		aggregate.Env{Service: service})
 	if err != nil {
 		t.Fatal(err)

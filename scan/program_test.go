@@ -666,25 +666,26 @@ func describe(s *scan.Schema, depth int) string {
 	if s == nil || depth > 4 {
 		return "…"
 	}
-	out := fmt.Sprintf("{types %b never %v enum %q const %q min %q max %q xmin %q xmax %q mult %q len %v members %v count %v req %q dep %v uniq %v",
-		s.Types, s.Never, s.Enum, s.Const, s.Minimum, s.Maximum, s.ExclusiveMinimum, s.ExclusiveMaximum, s.MultipleOf, s.Length, s.Members, s.Count, s.Required, s.Dependent, s.Unique)
+	var out strings.Builder
+	out.WriteString(fmt.Sprintf("{types %b never %v enum %q const %q min %q max %q xmin %q xmax %q mult %q len %v members %v count %v req %q dep %v uniq %v",
+		s.Types, s.Never, s.Enum, s.Const, s.Minimum, s.Maximum, s.ExclusiveMinimum, s.ExclusiveMaximum, s.MultipleOf, s.Length, s.Members, s.Count, s.Required, s.Dependent, s.Unique))
 	for name, child := range s.Properties {
-		out += " ." + name + "=" + describe(child, depth+1)
+		out.WriteString(" ." + name + "=" + describe(child, depth+1))
 	}
 	for _, child := range s.PatternProperties {
-		out += " ~" + child.Expr.String() + "=" + describe(child.Schema, depth+1)
+		out.WriteString(" ~" + child.Expr.String() + "=" + describe(child.Schema, depth+1))
 	}
 	for _, child := range s.All {
-		out += " all " + describe(child, depth+1)
+		out.WriteString(" all " + describe(child, depth+1))
 	}
 	for _, c := range s.Choices {
-		out += " choice " + c.Tag
+		out.WriteString(" choice " + c.Tag)
 		for _, b := range c.Branches {
-			out += fmt.Sprintf(" %b %q %s", b.Types, b.Tags, describe(b.Schema, depth+1))
+			out.WriteString(fmt.Sprintf(" %b %q %s", b.Types, b.Tags, describe(b.Schema, depth+1)))
 		}
 	}
 	for i, child := range s.Prefix {
-		out += fmt.Sprint(" ", i, "=") + describe(child, depth+1)
+		out.WriteString(fmt.Sprint(" ", i, "=") + describe(child, depth+1))
 	}
-	return out + " items " + describe(s.Items, depth+1) + " additional " + describe(s.Additional, depth+1) + "}"
+	return out.String() + " items " + describe(s.Items, depth+1) + " additional " + describe(s.Additional, depth+1) + "}"
 }

@@ -48,8 +48,14 @@ func TestKeys(t *testing.T) {
 		a, b string
 		same bool
 	}{
-		{`1`, `1`, true}, {`1`, `1.0`, false}, {`1`, `"1"`, false}, {`null`, `"null"`, false},
-		{`"a"`, `"\u0061"`, true}, {`"\u0061\/"`, `"a/"`, true}, {`"a"`, `"\u0062"`, false}, {`"\\n"`, `"\n"`, false},
+		{`1`, `1`, true},
+		{`1`, `1.0`, false},
+		{`1`, `"1"`, false},
+		{`null`, `"null"`, false},
+		{`"a"`, `"\u0061"`, true},
+		{`"\u0061\/"`, `"a/"`, true},
+		{`"a"`, `"\u0062"`, false},
+		{`"\\n"`, `"\n"`, false},
 	}
 	for _, test := range tests {
 		a, b := []byte(test.a), []byte(test.b)

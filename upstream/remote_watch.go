@@ -84,7 +84,7 @@ func (r *eurekaReader) watch(ctx context.Context) (streams bool, err error) {
 				continue
 			}
 			stop()
-			_ = <-ended // we broke it off
+			<-ended // we broke it off
 			return true, nil
 		}
 	}
