@@ -207,6 +207,16 @@ func TestBarsJudge(t *testing.T) {
 	}
 }
 
+// A scenario that is played again replaces its own section only.
+func TestSectionsStay(t *testing.T) {
+	t.Parallel()
+	r := result{Scenario: "slow", What: "one is slow", Rounds: [][]figures{{{Proxy: "maru"}}, {{Proxy: "maru"}}}}
+	got := sectionsOf("# Title\n\npreface\n\n## hang\n\nold\n" + r.section())
+	if len(got) != 2 || got["hang"] != "\n## hang\n\nold\n" || got["slow"] != r.section() {
+		t.Errorf("%q", got)
+	}
+}
+
 // A service that never answers does not stop the clock: all calls are made, and
 // those that are cut off have failed.
 func TestLoadIsAnOpenLoop(t *testing.T) {

@@ -3,8 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"slices"
@@ -276,7 +278,7 @@ func (r *result) print(w io.Writer) {
 
 const preface = `# Services that fail, side by side
 
-Written by ` + "`go run ./bench/chaos`" + ` on %s, %d processors, %s/%s, %s; %s.
+Written by ` + "`go run ./bench/chaos`" + `, %d processors, %s/%s, %s.
 
 maru stands in front with its default configuration: a list of URLs and the routes. HAProxy has health checks (each 2 s, down after 3, up after 2), three
 retries on another server of all that may be sent again, 500s and time-outs among them, and spreads by load; nginx (open source) has ` + "`max_fails=3 fail_timeout=10s`" + `, the retries that it
@@ -295,18 +297,22 @@ func writeReport(ctx context.Context, s *settings, results []result) error {
 		return nil
 	}
 	var b strings.Builder
-	rounds := "one round"
-	if s.rounds > 1 {
-		rounds = fmt.Sprintf("medians of %d rounds", s.rounds)
-	}
-	fmt.Fprintf(&b, preface, time.Now().UTC().Format("2 January 2006"), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), rounds, s.rate, s.healthy, s.fault)
+	fmt.Fprintf(&b, preface, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), s.rate, s.healthy, s.fault)
 	for _, v := range s.installed() {
 		if text := versionOf(ctx, v); text != "" {
 			fmt.Fprintf(&b, "- %s: %s\n", v.name, text)
 		}
 	}
+	before, err := os.ReadFile(s.report)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read the report before: %w", err)
+	}
+	sections := sectionsOf(string(before))
 	for i := range results {
-		results[i].write(&b)
+		sections[results[i].Scenario] = results[i].section()
+	}
+	for _, sc := range scenarios(s) {
+		b.WriteString(sections[sc.name])
 	}
 	if err := os.WriteFile(s.report, []byte(b.String()), 0o644); err != nil { //nolint:gosec // documentation
 		return fmt.Errorf("write report: %w", err)
@@ -315,17 +321,36 @@ func writeReport(ctx context.Context, s *settings, results []result) error {
 	return nil
 }
 
-// write adds the section of a scenario.
-func (r *result) write(b *strings.Builder) {
+// sectionsOf takes a report apart, by scenario: those that are not played again
+// stay as they are.
+func sectionsOf(report string) map[string]string {
+	out := make(map[string]string)
+	for i, text := range strings.Split(report, "\n## ") {
+		if name, _, ok := strings.Cut(text, "\n"); ok && i > 0 {
+			out[name] = "\n## " + strings.TrimRight(text, "\n") + "\n"
+		}
+	}
+	return out
+}
+
+// section is the part of the report about a scenario.
+func (r *result) section() string {
+	var b strings.Builder
 	all, columns := r.medians(), r.columns()
-	fmt.Fprintf(b, "\n## %s\n\n%s.\n\n| %s |\n| --- |%s\n", r.Scenario, strings.ToUpper(r.What[:1])+r.What[1:], strings.Join(columns, " | "),
+	fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n| %s |\n| --- |%s\n", r.Scenario, strings.ToUpper(r.What[:1])+r.What[1:], strings.Join(columns, " | "),
 		strings.Repeat(" --: |", len(columns)-1))
 	for i := range all {
-		fmt.Fprintf(b, "| %s |\n", strings.Join(r.cells(&all[i]), " | "))
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(r.cells(&all[i]), " | "))
 	}
 	b.WriteByte('\n')
 	for _, x := range r.bars(all) {
-		fmt.Fprintf(b, "- %s\n", x)
+		fmt.Fprintf(&b, "- %s\n", x)
 	}
-	fmt.Fprintf(b, "\nThe load took %s of a core for each proxy; one call in a hundred left %s late or later.\n", percent(all[0].Generator, 1), millis(all[0].Late))
+	rounds := "one round"
+	if len(r.Rounds) > 1 {
+		rounds = fmt.Sprintf("medians of %d rounds", len(r.Rounds))
+	}
+	fmt.Fprintf(&b, "\n%s, %s; the load took %s of a core for each proxy; one call in a hundred left %s late or later.\n",
+		time.Now().UTC().Format("2 January 2006"), rounds, percent(all[0].Generator, 1), millis(all[0].Late))
+	return b.String()
 }
