@@ -115,11 +115,11 @@ func (m *meter) number(v *ast.Value) int {
 
 // length is how many values a list has; -1 of what is none.
 func (m *meter) length(v *ast.Value) int {
-	switch v.Kind {
-	case ast.ListValue:
-		return len(v.Children)
-	case ast.Variable:
+	if v.Kind == ast.Variable {
 		return lengthOf(m.vars[v.Raw])
+	}
+	if v.Kind == ast.ListValue {
+		return len(v.Children)
 	}
 	return -1
 }

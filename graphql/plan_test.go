@@ -16,12 +16,18 @@ func TestOperations(t *testing.T) {
 	}{
 		{"an alias", `{me: member(id: 7) {n: name}}`, "", `{me:member(id:"7"){n:name}}`, ""},
 		{"merged fields", `{member(id:1){id friend{id}} member(id:1){name friend{name}}}`, "", `{member(id:"1"){id friend{id name} name}}`, ""},
-		{"fragments", `{member(id:1){...F id ...{name}}} fragment F on Member{friend{...G} ...G} fragment G on Member{id}`, "",
-			`{member(id:"1"){friend{id} id name}}`, ""},
-		{"the order of the document", `{ratio __typename found{__typename}}`, "",
-			`{ratio __typename found{on Member{__typename} on Auction{__typename}}}`, ""},
-		{"a union", `{found{__typename ...on Member{name} ...F}} fragment F on Auction{total owner{id}}`, "",
-			`{found{on Member{__typename name} on Auction{__typename total owner{id}}}}`, ""},
+		{
+			"fragments", `{member(id:1){...F id ...{name}}} fragment F on Member{friend{...G} ...G} fragment G on Member{id}`, "",
+			`{member(id:"1"){friend{id} id name}}`, "",
+		},
+		{
+			"the order of the document", `{ratio __typename found{__typename}}`, "",
+			`{ratio __typename found{on Member{__typename} on Auction{__typename}}}`, "",
+		},
+		{
+			"a union", `{found{__typename ...on Member{name} ...F}} fragment F on Auction{total owner{id}}`, "",
+			`{found{on Member{__typename name} on Auction{__typename total owner{id}}}}`, "",
+		},
 		{"a variable", `query($id: ID!){member(id:$id){id}}`, `{"id":7}`, `$0:ID! {member(id:$0){id}}`, `"7"`},
 		{"the same variable twice", `query($id: ID!){a: member(id:$id){id} b: member(id:$id){id}}`, `{"id":"x"}`, `$0:ID! {a:member(id:$0){id} b:member(id:$0){id}}`, `"x"`},
 		{"a default", `query($n: Int = 3){top(first:$n){id}}`, "", `$0:Int {top(first:$0){id}}`, "3"},
@@ -38,8 +44,10 @@ func TestOperations(t *testing.T) {
 		{"shape", `query($n:Int!){top @sort(by:"-total") @limit(n:$n) @include(if:true){id}}`, `{"n":3}`, `$0:Int! {top@sort(by:"-total")@limit(n:$0){id}}`, "3"},
 		{"skip", `{ratio @skip(if:true) __typename}`, "", `{__typename}`, ""},
 		{"include by a variable", `query($a:Boolean!){ratio @include(if:$a) __typename}`, `{"a":false}`, `{__typename}`, ""},
-		{"one of two conditions", `query($a:Boolean!,$b:Boolean=true){member(id:1){id @include(if:$a) friend @skip(if:$a){id} ...@include(if:$b){name}}}`, `{"a":true}`,
-			`{member(id:"1"){id name}}`, ""},
+		{
+			"one of two conditions", `query($a:Boolean!,$b:Boolean=true){member(id:1){id @include(if:$a) friend @skip(if:$a){id} ...@include(if:$b){name}}}`, `{"a":true}`,
+			`{member(id:"1"){id name}}`, "",
+		},
 		{"either condition", `query($a:Boolean!,$b:Boolean!){ratio @include(if:$a) ratio @include(if:$b) __typename}`, `{"a":false,"b":true}`, `{ratio __typename}`, ""},
 		{"a mutation", `mutation{a: bid(id:1,price:2){id} b: bid(id:2,price:3){id}}`, "", `mutation {a:bid(id:"1",price:2){id} b:bid(id:"2",price:3){id}}`, ""},
 	}

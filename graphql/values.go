@@ -210,18 +210,13 @@ func appendLiteral(dst []byte, v *ast.Value, t *ast.Type, schema *ast.Schema, va
 	if t.Elem != nil {
 		return appendList(dst, v, t.Elem, schema, vars), true
 	}
-	def := schema.Types[t.NamedType]
-	switch v.Kind {
-	case ast.ListValue: // of a type of the graph's own, which takes any value
+	switch kind := v.Kind; {
+	case kind == ast.ListValue: // of a type of the graph's own, which takes any value
 		return appendList(dst, v, t, schema, vars), true
-	case ast.ObjectValue:
-		return appendObject(dst, v, t, def, schema, vars), true
-	case ast.StringValue, ast.BlockValue, ast.EnumValue:
+	case kind == ast.ObjectValue:
+		return appendObject(dst, v, t, schema.Types[t.NamedType], schema, vars), true
+	case kind == ast.StringValue, kind == ast.BlockValue, kind == ast.EnumValue, kind == ast.IntValue && t.NamedType == "ID":
 		return scan.AppendText(dst, v.Raw), true
-	case ast.IntValue:
-		if t.NamedType == "ID" {
-			return scan.AppendText(dst, v.Raw), true
-		}
 	}
 	return append(dst, v.Raw...), true
 }
