@@ -84,7 +84,7 @@ func (r *eurekaReader) watch(ctx context.Context) (streams bool, err error) {
 				continue
 			}
 			stop()
-			<-ended // we broke it off
+			<-ended //nolint:errcheck // we broke it off
 			return true, nil
 		}
 	}
