@@ -57,7 +57,7 @@ func (c Checker) Check(file *File, loaded []diag.Finding) []diag.Finding {
 	build := c.Build
 	if build == nil {
 		build = func(f *File) error {
-			_, err := edge.Build(f.Config, edge.Env{Zone: f.Zone}, nil)
+			_, err := edge.Build(f.Config, edge.Env{Zone: f.Zone, Decode: DecodeContract}, nil)
 			return err //nolint:wrapcheck // field errors
 		}
 	}

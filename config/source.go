@@ -216,6 +216,10 @@ func (s *Source) locate(err error) []located {
 			f.Severity = diag.Warning
 		}
 		f.Text = named(at.node, at.rest, f.Text)
+		if e.Position.Line > 0 {
+			f.Related = append(f.Related, diag.Related{Position: at.Position, Length: at.length, Text: "named here"})
+			f.Position, f.Length, f.Text = e.Position, e.Length, s.hide(e.Text)
+		}
 		for _, r := range e.Related {
 			f.Related = append(f.Related, s.related(r))
 		}

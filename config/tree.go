@@ -20,6 +20,8 @@ type Tree struct {
 	Kind TreeKind
 	// Text is a scalar as it was meant (without quotes), "" for null.
 	Text string
+	// Tag is what YAML takes a scalar for: "!!str", "!!int", "!!float", "!!bool".
+	Tag string
 	// Entries are a mapping's, in the order of the file. A key that stands twice
 	// is there twice.
 	Entries []TreeEntry
@@ -119,7 +121,7 @@ func (r *treeReader) read(n *yaml.Node, depth int) *Tree {
 			}
 		}
 	default:
-		if t.Text = n.Value; isNull(n) {
+		if t.Text, t.Tag = n.Value, n.ShortTag(); isNull(n) {
 			t.Kind, t.Text = TreeNull, ""
 		}
 	}

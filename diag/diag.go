@@ -31,6 +31,10 @@ type FieldError struct {
 	// Offset is where in the field's value the fault is, in bytes: a value may be a
 	// text of many lines. 0 means the value as a whole.
 	Offset int
+	// Position is where the fault is when that is another file than the
+	// configuration, with Length characters to underline; the zero Position is none.
+	Position Position
+	Length   int
 }
 
 // Error gives "path: text".
@@ -67,6 +71,12 @@ func (e *FieldError) WithOffset(offset int) *FieldError {
 // WithRelated adds the paths of other fields and returns e.
 func (e *FieldError) WithRelated(paths ...string) *FieldError {
 	e.Related = append(e.Related, paths...)
+	return e
+}
+
+// Elsewhere says that the fault lies in another file, and returns e.
+func (e *FieldError) Elsewhere(at Position, length int) *FieldError {
+	e.Position, e.Length = at, length
 	return e
 }
 

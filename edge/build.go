@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/maru-msa/maru/aggregate"
+	"github.com/maru-msa/maru/contract"
 	"github.com/maru-msa/maru/diag"
 	"github.com/maru-msa/maru/filter"
 	"github.com/maru-msa/maru/message"
@@ -83,6 +84,8 @@ type builder struct {
 	rt     *Runtime
 	prev   *Runtime
 	faults []error
+	// contracts are those that were read for this Runtime.
+	contracts map[contract.Config]read
 }
 
 func (b *builder) fault(path string, err error) {
@@ -102,6 +105,10 @@ func (b *builder) services() {
 		}
 	}
 	for _, name := range names {
+		if cfg := b.rt.Config.Services[name].Contract; cfg.File != "" || cfg != (contract.Config{}) {
+			_, err := b.contract("contract", cfg)
+			b.fault("services."+name, err)
+		}
 		path := "services." + name + ".filters"
 		filters, _ := b.filters(path, "service:"+name, name, b.rt.Config.Services[name].Filters)
 		if c := b.rt.clusters[name]; c != nil {
@@ -262,10 +269,11 @@ func (b *builder) env(owner, to string) filter.Env {
 		key, guard = c.key, c.Cluster
 	}
 	return filter.Env{
-		Route:   owner,
-		To:      to,
-		ToKey:   key,
-		Guard:   guard,
+		Route:    owner,
+		To:       to,
+		ToKey:    key,
+		Guard:    guard,
+		Contract: b.rt.Config.Services[to].Contract, LoadContract: b.contract,
 		Service: b.rt.service,
 		Keep:    b.keep,
 		Log:     e.Log,
@@ -274,6 +282,25 @@ func (b *builder) env(owner, to string) filter.Env {
 		Now:     time.Now,
 		Float:   rand.Float64,
 	}
+}
+
+// read is a contract, or why there is none.
+type read struct {
+	contract *contract.Contract
+	err      error
+}
+
+// contract reads each contract once.
+func (b *builder) contract(at string, cfg contract.Config) (*contract.Contract, error) {
+	if r, known := b.contracts[cfg]; known {
+		return r.contract, r.err
+	}
+	c, err := filter.LoadContract(b.rt.env.Decode, at, cfg)
+	if b.contracts == nil {
+		b.contracts = make(map[contract.Config]read)
+	}
+	b.contracts[cfg] = read{c, err}
+	return c, err
 }
 
 // keep carries a filter's state over from the previous configuration.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/maru-msa/maru/aggregate"
+	"github.com/maru-msa/maru/contract"
 	"github.com/maru-msa/maru/filter"
 	"github.com/maru-msa/maru/graphql"
 	"github.com/maru-msa/maru/http1"
@@ -52,6 +53,9 @@ type GraphQLConfig struct {
 // filters that run on every request to it, after the route's own.
 type ServiceConfig struct {
 	upstream.Config `yaml:",inline"`
+	// Contract is what the service promised: an OpenAPI document or a JSON Schema,
+	// which the filter validate checks against. The short form is the file.
+	Contract contract.Config `yaml:"contract"`
 	// Filters run last before the service.
 	Filters []filter.Named `yaml:"filters"`
 }

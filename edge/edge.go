@@ -24,6 +24,7 @@ import (
 	"crypto/sha256"
 	"log/slog"
 
+	"github.com/maru-msa/maru/contract"
 	"github.com/maru-msa/maru/http1"
 	"github.com/maru-msa/maru/message"
 	"github.com/maru-msa/maru/upstream"
@@ -48,6 +49,8 @@ type Env struct {
 	Key []byte
 	// Tickets seal TLS sessions; nil makes keys that live as long as the process.
 	Tickets *TicketKeys
+	// Decode reads contracts that are not JSON; nil means that all are.
+	Decode contract.Decode
 	// Done is told of every finished exchange, for the access log and metrics;
 	// nil means nothing. It must not keep anything of the messages.
 	Done func(r *message.Request, p *message.Response, err error)

@@ -62,16 +62,7 @@ func (c *Decompress) Filter(env Env) (Filter, error) {
 	if err := diag.Join(errs...); err != nil {
 		return nil, err
 	}
-	d.pools[codingZstd].New = func() any {
-		// The options are constants within range; only a bad one gives an error.
-		z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdMaxWindow))
-		if err != nil {
-			return nil
-		}
-		return z
-	}
-	d.pools[codingBr].New = func() any { return brotli.NewReader(nil) }
-	d.pools[codingGzip].New = func() any { return new(gzip.Reader) }
+	d.equip()
 	return func(next Func) Func {
 		return func(req *message.Request) (*message.Response, error) { return d.serve(req, next) }
 	}, nil
@@ -82,6 +73,20 @@ type decompressor struct {
 	limit, ratio      int64
 	count             func(filter, reason string)
 	pools             [codingIdentity]sync.Pool
+}
+
+// equip fills the pools of decoders.
+func (d *decompressor) equip() {
+	d.pools[codingZstd].New = func() any {
+		// The options are constants within range; only a bad one gives an error.
+		z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdMaxWindow))
+		if err != nil {
+			return nil
+		}
+		return z
+	}
+	d.pools[codingBr].New = func() any { return brotli.NewReader(nil) }
+	d.pools[codingGzip].New = func() any { return new(gzip.Reader) }
 }
 
 // decoder is what the three libraries share.

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/maru-msa/maru/contract"
 	"github.com/maru-msa/maru/message"
 	"github.com/maru-msa/maru/resilience"
 )
@@ -45,6 +46,11 @@ type Env struct {
 	// Guard is what that service shares with the filters before it; nil where To
 	// is empty.
 	Guard Guard
+	// Contract is the contract of the service that the chain leads to; without a
+	// File where there is none.
+	Contract contract.Config
+	// LoadContract loads a contract. Its errors are field errors at the path.
+	LoadContract func(path string, cfg contract.Config) (*contract.Contract, error)
 	// Service gives a service of the configuration as a Func; the error says
 	// that there is none of that name.
 	Service func(name string) (Func, error)
@@ -80,12 +86,15 @@ func Bare() Env {
 	return Env{
 		Route:   "test",
 		Service: func(string) (Func, error) { return nil, errNoService },
-		Keep:    func(_ string, mk func() any) any { return mk() },
-		Log:     slog.New(slog.DiscardHandler),
-		Secret:  func(string) []byte { return make([]byte, 32) },
-		Count:   func(string, string) {},
-		Now:     time.Now,
-		Float:   rand.Float64,
+		LoadContract: func(path string, cfg contract.Config) (*contract.Contract, error) {
+			return LoadContract(nil, path, cfg)
+		},
+		Keep:   func(_ string, mk func() any) any { return mk() },
+		Log:    slog.New(slog.DiscardHandler),
+		Secret: func(string) []byte { return make([]byte, 32) },
+		Count:  func(string, string) {},
+		Now:    time.Now,
+		Float:  rand.Float64,
 	}
 }
 

@@ -35,5 +35,6 @@ func Kinds() map[string]func() Config {
 		"split":       func() Config { return new(Split) },
 		"strip":       func() Config { return new(Strip) },
 		"timeout":     func() Config { return new(Timeout) },
+		"validate":    func() Config { return new(Validate) },
 	}
 }

@@ -132,7 +132,7 @@ func (s *source) build() (*edge.Runtime, func(string) string, error) {
 	var rt *edge.Runtime
 	if errs, _ := diag.Count(findings); errs == 0 {
 		var err error
-		if rt, err = edge.Build(file.Config, edge.Env{Zone: file.Zone}, nil); err != nil {
+		if rt, err = edge.Build(file.Config, edge.Env{Zone: file.Zone, Decode: config.DecodeContract}, nil); err != nil {
 			findings = file.Source.Findings(err)
 		}
 	}

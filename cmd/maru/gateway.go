@@ -111,7 +111,7 @@ func (g *gateway) prepare(ctx context.Context, alive *sync.WaitGroup) {
 	g.env.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: &g.level}))
 	g.env.Watch = http1.NewWatchdog()
 	alive.Go(func() { _ = g.env.Watch.Run(ctx) })
-	g.env.Tickets = new(edge.TicketKeys)
+	g.env.Tickets, g.env.Decode = new(edge.TicketKeys), config.DecodeContract
 	g.registrar.prepare(g.env.Log, g.desk.registryPage)
 	g.env.Registry, g.env.Remotes = g.registrar.registry, new(upstream.Remotes)
 	g.env.Key = make([]byte, 32)

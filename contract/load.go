@@ -1,0 +1,284 @@
+package contract
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/maru-msa/maru/diag"
+)
+
+// Bounds of a contract's files.
+const (
+	maxFile  = 8 << 20
+	maxFiles = 64
+)
+
+// Options say how a contract is read. The zero value reads JSON with the
+// defaults of Config.
+type Options struct {
+	Config
+
+	// Decode reads files that are not JSON; nil means that there are none.
+	Decode Decode
+	// Known are texts of JSON Schemas that references may name by URL.
+	Known map[string][]byte
+	// Fallback leaves every schema to the reference validator: for tests that
+	// compare.
+	Fallback bool
+}
+
+// Contract is a loaded contract. It is immutable.
+type Contract struct {
+	// File is its name, Dialect what it is: "OpenAPI 3.1.0", "JSON Schema".
+	File, Dialect string
+	// Base is put before the paths of the operations.
+	Base string
+	// Operations of an OpenAPI document, in the order of the file.
+	Operations []*Operation
+	// Body is what a bare JSON Schema compiles to; nil otherwise.
+	Body *Media
+	// Sources are the texts of the files, for printing findings.
+	Sources map[string][]byte
+
+	coverage []Coverage
+}
+
+// Coverage says where a schema goes to the reference validator, and why.
+type Coverage struct {
+	diag.Position
+
+	// Schema is the place of the schema in its document, Keyword what the scanner
+	// can not decide.
+	Schema, Keyword string
+}
+
+// Coverage lists the schemas that go to the reference validator.
+func (c *Contract) Coverage() []Coverage { return c.coverage }
+
+// Load reads the contract of that name, and all that it refers to in its folder
+// and below. With an error among the findings the Contract is nil.
+func Load(fsys fs.FS, name string, opt Options) (*Contract, []diag.Finding) {
+	l := &loader{fsys: fsys, opt: opt, docs: make(map[string]*document), sources: make(map[string][]byte)}
+	root := l.document(path.Clean(name))
+	if root == nil {
+		return nil, l.findings
+	}
+	out := &Contract{File: name, Base: opt.Base, Sources: l.sources}
+	switch n := root.node; {
+	case n.has("swagger"):
+		l.fault(n.Get("swagger"), "version", "Swagger 2.0 is not read", "convert the document to OpenAPI 3.1")
+	case n.has("openapi"):
+		l.openAPI(out, root)
+	case n.has("asyncapi"):
+		l.fault(n.Get("asyncapi"), "version", "AsyncAPI is not read", "name an OpenAPI document or a JSON Schema")
+	case n.Kind == Object || n.Kind == Bool:
+		out.Dialect = "JSON Schema"
+		c := newCompiler(l, false, false)
+		out.Body = c.bare(root)
+		out.coverage = c.coverage
+	default:
+		l.fault(n, "type", "the file is neither an OpenAPI document nor a JSON Schema", "begin it with openapi: 3.1.0, or with $schema")
+	}
+	diag.Sort(l.findings)
+	if errs, _ := diag.Count(l.findings); errs > 0 {
+		return nil, l.findings
+	}
+	return out, l.findings
+}
+
+// document is a file.
+type document struct {
+	name     string
+	node     *Node
+	pointers map[*Node]string // the place of each node
+}
+
+type loader struct {
+	fsys     fs.FS
+	opt      Options
+	docs     map[string]*document // nil: it could not be read
+	sources  map[string][]byte
+	findings []diag.Finding
+	from     *Node // the reference that names the document
+}
+
+func (l *loader) add(n *Node, severity diag.Severity, code, text, fix string) {
+	f := diag.Finding{Position: n.Position, Length: n.Length, Severity: severity, Code: code, Text: text, Fix: fix}
+	for i := range l.findings {
+		if l.findings[i].Position == f.Position && l.findings[i].Text == f.Text {
+			return // a schema that is compiled for both directions
+		}
+	}
+	const most = 200
+	if len(l.findings) < most {
+		l.findings = append(l.findings, f)
+	}
+}
+
+func (l *loader) fault(n *Node, code, text, fix string) { l.add(n, diag.Error, code, text, fix) }
+
+func (l *loader) warn(n *Node, code, text, fix string) { l.add(n, diag.Warning, code, text, fix) }
+
+// document reads a file once; nil when that is not possible, which was told.
+func (l *loader) document(name string) *document {
+	if d, known := l.docs[name]; known {
+		return d
+	}
+	l.docs[name] = nil
+	at := l.from
+	if at == nil {
+		at = &Node{Position: diag.Position{File: name}}
+	}
+	if len(l.docs) > maxFiles {
+		l.fault(at, "limit", fmt.Sprintf("the contract has more than %d files", maxFiles), "join some of them")
+		return nil
+	}
+	text, err := l.read(name)
+	if err != nil {
+		l.fault(at, "file", fmt.Sprintf("cannot read %s: %v", name, cause(err)), "name a readable file below the contract's folder")
+		return nil
+	}
+	l.sources[name] = text
+	var node *Node
+	var findings []diag.Finding
+	switch {
+	case looksJSON(text) || l.opt.Decode == nil:
+		node, findings = readJSON(name, text)
+	default:
+		node, findings = l.opt.Decode(name, text)
+	}
+	l.findings = append(l.findings, findings...)
+	if node == nil {
+		if findings == nil {
+			l.fault(at, "file", name+" is empty", "write the contract into it")
+		}
+		return nil
+	}
+	d := &document{name: name, node: node, pointers: make(map[*Node]string)}
+	node.walk("", func(n *Node, pointer string) bool {
+		d.pointers[n] = pointer
+		return true
+	})
+	l.docs[name] = d
+	return d
+}
+
+// read reads a bounded file; fs.FS keeps it below the folder.
+func (l *loader) read(name string) ([]byte, error) {
+	if !fs.ValidPath(name) {
+		return nil, errors.New("it lies outside of the contract's folder")
+	}
+	info, err := fs.Stat(l.fsys, name)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the finding names the file
+	}
+	if info.Size() > maxFile {
+		return nil, errors.New("it is larger than 8 MiB")
+	}
+	return fs.ReadFile(l.fsys, name) //nolint:wrapcheck // the finding names the file
+}
+
+// cause is the innermost words of an error.
+func cause(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	return err
+}
+
+// resolve follows a reference that stands in a document; nil when it leads
+// nowhere, which was told.
+func (l *loader) resolve(from *document, ref *Node) (*document, *Node) {
+	if ref.Kind != String {
+		l.fault(ref, "reference", "a reference is a text", "write $ref: '#/…'")
+		return nil, nil
+	}
+	file, fragment, _ := strings.Cut(ref.Text, "#")
+	doc := from
+	switch {
+	case strings.Contains(file, "://") || strings.HasPrefix(file, "urn:"):
+		l.fault(ref, "reference", "a reference leaves the contract's folder", "copy the document beside the contract and name it there")
+		return nil, nil
+	case file != "":
+		l.from = ref
+		doc = l.document(path.Join(path.Dir(from.name), file))
+		l.from = nil
+		if doc == nil {
+			return nil, nil
+		}
+	}
+	fragment = unescape(fragment)
+	if fragment != "" && fragment[0] != '/' {
+		l.fault(ref, "reference", "the reference names an anchor, which is not followed here", "write it as a pointer: #/components/schemas/…")
+		return nil, nil
+	}
+	target := doc.node.at(fragment)
+	if target == nil {
+		l.fault(ref, "reference", fmt.Sprintf("%q leads nowhere", ref.Text), "name what is there"+l.near(doc, fragment))
+		return nil, nil
+	}
+	return doc, target
+}
+
+// near names what the parent of a pointer has.
+func (l *loader) near(doc *document, pointer string) string {
+	slash := strings.LastIndexByte(pointer, '/')
+	if slash < 0 {
+		return ""
+	}
+	parent := doc.node.at(pointer[:slash])
+	if parent == nil || parent.Kind != Object || len(parent.Entries) == 0 {
+		return ""
+	}
+	names := make([]string, 0, len(parent.Entries))
+	for _, e := range parent.Entries {
+		names = append(names, e.Key.Text)
+	}
+	if best := nearest(unstep(pointer[slash+1:]), names); best != "" {
+		return ": did you mean " + best + "?"
+	}
+	const most = 8
+	return ": " + strings.Join(names[:min(len(names), most)], ", ")
+}
+
+// unescape decodes percent-encoding (RFC 6901 §6).
+func unescape(s string) string {
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	return string(percent(nil, s, false))
+}
+
+// nearest gives the word that is at most two edits away, or "".
+func nearest(got string, words []string) string {
+	best, most := "", 3
+	for _, w := range words {
+		if d := edits(got, w); d < most {
+			best, most = w, d
+		}
+	}
+	return best
+}
+
+// edits is the Levenshtein distance.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j]+1, row[j+1]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}
