@@ -477,6 +477,9 @@ func (c *compiler) finishLevel(lv *level, s *Selection, out *object, typ typeRef
 	if s.Lift && lv.list && !lv.post.first && !lv.post.last {
 		c.fail(s.At, "a list can't be lifted").fix = "give it a name, or take one element: @first"
 	}
+	if lv.typ != nil && len(lv.typ.union) > 0 {
+		_, lv.tag = member(lv.in.build, lv.elem, strings.Split(lv.typ.tag, "."))
+	}
 	if lv.typ != nil {
 		sub := s.Sub
 		if len(s.Path) > 0 { // new: a.b.c is a { b { c } } with the names in between left out

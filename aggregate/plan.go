@@ -139,6 +139,7 @@ type level struct {
 	elem     scan.Field
 	list     bool
 	typ      *graphType // nil for scalars
+	tag      chain      // of a union: the way to the name of the element's type
 	post     post
 	policy   policy
 	sub      *object

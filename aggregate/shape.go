@@ -214,10 +214,12 @@ func (x *run) one(f *outField, s *levelState, i int) wrote {
 	e := s.elems[i]
 	switch {
 	case e.tape == nil:
-		return x.null(nil)
+		return x.noElement(f)
 	case s.l.typ == nil:
-		x.out.Span(e.tape.Span(e.ref))
-		return wroteValue
+		return x.bare(f, e.tape.Span(e.ref))
+	case s.l.tag != nil && !s.l.typ.tagged(e, s.l.tag):
+		x.note(nil, failure{code: codeMismatch})
+		return x.null(nil)
 	case f.pluck:
 		only := &s.l.sub.fields[0]
 		x.trail = append(x.trail, step{name: only.name})
@@ -236,6 +238,37 @@ func (x *run) one(f *outField, s *levelState, i int) wrote {
 	}
 	x.out.Byte('}')
 	return wroteValue
+}
+
+// noElement writes null for an element of a list; one that can't be null is a fault
+// of the source.
+func (x *run) noElement(f *outField) wrote {
+	if x.p.graphql && f.typ.list && f.typ.elemNonNull {
+		x.note(nil, failure{code: codeMismatch})
+	}
+	return x.null(nil)
+}
+
+// bare writes a scalar that is a level of its own: what a root gives, or an element
+// of a list that was sorted or cut.
+func (x *run) bare(f *outField, span []byte) wrote {
+	switch {
+	case !x.p.graphql || f.typ.name == "JSON":
+		x.out.Span(span)
+		return wroteValue
+	case isNull(span):
+		return x.noElement(f)
+	case !x.scalar(f.typ.name, span):
+		x.note(nil, failure{code: codeMismatch})
+		return x.null(nil)
+	}
+	return wroteValue
+}
+
+// tagged tells whether an element is of one of a union's types.
+func (t *graphType) tagged(e elem, tag chain) bool {
+	span := spanAt(e, tag)
+	return slices.ContainsFunc(t.union, func(m *graphType) bool { return scan.IsText(span, m.name) })
 }
 
 // lifted writes the members of an object in place of it.
