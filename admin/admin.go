@@ -87,6 +87,7 @@ func (a *API) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/explain", a.explain)
 	mux.HandleFunc("GET /v1/views", a.views)
 	mux.HandleFunc("POST /v1/views/run", a.runView)
+	mux.HandleFunc("GET /views/openapi.json", a.viewsDocument)
 	mux.HandleFunc("GET /v1/listeners", a.listeners)
 	mux.HandleFunc("GET /v1/services", a.services)
 	mux.HandleFunc("GET /v1/services/{name}", a.service)
