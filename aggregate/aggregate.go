@@ -45,6 +45,8 @@ type Caller func(*message.Request) (*message.Response, error)
 type Env struct {
 	// Service gives a service by name, nil when there is none.
 	Service func(name string) Caller
+	// ReadFile gives the files that contracts of gRPC sources name; nil has none.
+	ReadFile func(name string) ([]byte, error)
 	// Log is for operators; nil discards.
 	Log *slog.Logger
 	// Now is the clock; nil means time.Now.
@@ -54,7 +56,7 @@ type Env struct {
 }
 
 // Compile resolves a Config and its views, or says everything that is wrong with
-// them as field errors of package diag. It opens nothing and calls nothing. views
+// them as field errors of package diag. It reads contracts and calls nothing. views
 // are by route: "GET /home/{id}".
 func Compile(cfg Config, views map[string]ViewConfig, env Env) (*Graph, error) { //nolint:gocritic // once at load
 	if env.Log == nil {

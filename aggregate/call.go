@@ -29,6 +29,7 @@ type call struct {
 	when       string
 	idempotent bool
 	strict     bool
+	rpc        *rpc   // of a gRPC source
 	where      string // path in the configuration, for findings
 }
 
@@ -37,6 +38,9 @@ func (c *call) safe() bool { return c.method == "GET" || c.method == "HEAD" || c
 
 // word is how explain names the call.
 func (c *call) word() string {
+	if c.rpc != nil {
+		return c.source + " " + strings.TrimPrefix(c.path[0].lit, "/")
+	}
 	var b strings.Builder
 	b.WriteString(c.source + " " + c.method + " ")
 	writePieces(&b, c.path)
@@ -168,6 +172,9 @@ func parseCall(cfg *CallConfig, src *source, where string) (*call, error) {
 		}
 		c.body = body
 	}
+	if src.kind == sourceGRPC && len(f.list) == 0 {
+		f.add(c.bindRPC(src.rpc))
+	}
 	return c, f.join()
 }
 
@@ -202,7 +209,9 @@ func (c *call) short(kind sourceKind, text string) error {
 			return fmt.Errorf("a static source has no %s", c.method)
 		}
 		return nil
-	case sourceHTTP, sourceGRPC, sourceGraphQL:
+	case sourceGRPC:
+		return c.shortRPC(text)
+	case sourceHTTP, sourceGraphQL:
 	}
 	return c.shortHTTP(text)
 }

@@ -299,6 +299,9 @@ func readBody(dst []byte, resp *message.Response, limit int64) ([]byte, failure)
 
 // cause tells what was wrong with an answer, for the log.
 func (f failure) cause(resp *message.Response) error {
+	if n := rpcStatus(resp); n > 0 {
+		return fmt.Errorf("it answered with the status %d of gRPC", n)
+	}
 	if resp.Status >= 300 {
 		return fmt.Errorf("it answered %d", resp.Status)
 	}

@@ -355,6 +355,8 @@ func codeOf(err error) code {
 	switch {
 	case errors.Is(p, errLaggard) || errors.Is(p.Cause, errLaggard):
 		return codeLaggard
+	case errors.Is(p.Cause, errValue):
+		return codeInvalidKey
 	case p.Status == 504 || p.Status == 408:
 		return codeTimeout
 	case p.Status == 503 || p.Status == 429:

@@ -35,15 +35,24 @@ type source struct {
 	forward []string // vary and forward
 	limit   int
 	flights flights
+	rpc     *descriptors // of a gRPC source
 }
 
 // send makes one call.
-func (s *source) send(_ *call, r *message.Request) (*message.Response, error) {
+func (s *source) send(c *call, r *message.Request) (*message.Response, error) {
+	if c.rpc != nil {
+		if err := c.rpc.request(r); err != nil {
+			return nil, err
+		}
+	}
 	return s.caller(r)
 }
 
 // answer takes in what a call gave, as JSON, behind dst.
-func (s *source) answer(dst []byte, _ *call, resp *message.Response, limits *LimitsConfig) ([]byte, failure) {
+func (s *source) answer(dst []byte, c *call, resp *message.Response, limits *LimitsConfig) ([]byte, failure) {
+	if c.rpc != nil {
+		return c.rpc.answer(dst, resp, limits)
+	}
 	if fail := s.headFailure(resp); fail.code != codeOK {
 		return dst, fail
 	}
@@ -110,6 +119,9 @@ func (b *builder) kind(s *source, at string) {
 	if s.kind == sourceStatic {
 		s.caller = b.static(s, at)
 		return
+	}
+	if s.kind == sourceGRPC {
+		b.contract(s, at)
 	}
 	service := s.cfg.service(s.name)
 	if s.caller = b.g.env.Service(service); s.caller == nil {

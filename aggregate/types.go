@@ -181,6 +181,7 @@ func (b *builder) types() {
 	}
 	for _, name := range names {
 		b.keys(b.g.types[name])
+		b.proven(b.g.types[name])
 	}
 }
 

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/maru-msa/maru/filter"
 	"github.com/maru-msa/maru/message"
 	"github.com/maru-msa/maru/route"
+	"github.com/maru-msa/maru/upstream"
 )
 
 // viewNames lists the views in the order of their rules, which come after those of
@@ -73,8 +75,9 @@ func (b *builder) composed(global []filter.Filter) []route.Rule[*entry] {
 	for name, v := range cfg.Views { //nolint:gocritic // once at load
 		views[name] = v.ViewConfig
 	}
+	b.overHTTP2()
 	g, err := aggregate.Compile(cfg.Compose, views, aggregate.Env{
-		Service: b.caller, Log: b.rt.env.Log, Count: func(view, code string) { b.rt.env.Count("view", view, code) },
+		Service: b.caller, ReadFile: os.ReadFile, Log: b.rt.env.Log, Count: func(view, code string) { b.rt.env.Count("view", view, code) },
 	})
 	b.fault("", err)
 	b.rt.graph = g
@@ -114,6 +117,18 @@ func (b *builder) composedEntry(path, name string, list []filter.Named, global [
 		e.chain = filter.Chain(last, slices.Concat(global, own)...)
 	}
 	return e
+}
+
+// overHTTP2 finds gRPC sources whose service is spoken to in HTTP/1.
+func (b *builder) overHTTP2() {
+	for _, name := range slices.Sorted(maps.Keys(b.rt.Config.Compose.Sources)) {
+		service := b.rt.Config.Compose.Sources[name].GRPC
+		s, ok := b.rt.Config.Services[service]
+		if ok && s.HTTP != upstream.HTTP2 && s.HTTP != upstream.HTTP2C {
+			b.fault("sources."+name+".grpc", diag.At("", "gRPC needs HTTP/2, and the service %s is spoken to in HTTP/1", service).
+				WithFix("write http: 2c at the service, or http: 2 with TLS"))
+		}
+	}
 }
 
 // caller gives a service for views; nil when there is none.
