@@ -278,17 +278,20 @@ func TestMerge(t *testing.T) {
 	e.says("a GET /1", `{"x":{"a":1,"b":[1]},"y":1,"z":"a"}`)
 	e.says("b GET /2", `{"x":{"b":[2],"c":3},"y":2}`)
 	e.says("c GET /for?ids=1,2", `{"ok":true}`)
+	e.says("c GET /x/1?y=1", `{"x":{"b":3},"found":1}`)
 	g := compile(t, aggregate.Config{}, map[string]aggregate.ViewConfig{
 		"GET /splash": {Merge: []aggregate.CallConfig{{Call: "reward GET /campaigns -> campaigns"}, {Call: "restaurant GET /restaurants/top?n=3 at items -> top"}}},
 		"GET /deep":   {Merge: []aggregate.CallConfig{{Call: "a GET /1"}, {Call: "b GET /2"}}},
 		"GET /lists":  {Merge: []aggregate.CallConfig{{Call: "reward GET /campaigns -> all[]"}, {Call: "restaurant GET /restaurants/top?n=3 at items -> all[]"}}},
 		"GET /chain":  {Merge: []aggregate.CallConfig{{Call: "c GET /for?ids={campaigns.id,} -> found"}, {Call: "reward GET /campaigns -> campaigns"}}},
+		"GET /refer":  {Merge: []aggregate.CallConfig{{Call: "a GET /1"}, {Call: "c GET /x/{a.x.a}?y={a.y}"}}},
 	}, e)
 	for route, want := range map[string]string{
 		"GET /splash": `{"campaigns":[{"id":1},{"id":2}],"top":[3,2,1]}`,
 		"GET /deep":   `{"x":{"a":1,"b":[2],"c":3},"y":2,"z":"a"}`,
 		"GET /lists":  `{"all":[{"id":1},{"id":2},3,2,1]}`,
 		"GET /chain":  `{"found":{"ok":true},"campaigns":[{"id":1},{"id":2}]}`,
+		"GET /refer":  `{"x":{"a":1,"b":3},"y":1,"z":"a","found":1}`,
 	} {
 		status, body, _ := ask(t, g, route, strings.TrimPrefix(route, "GET "))
 		if status != 200 || body != want {

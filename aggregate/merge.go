@@ -26,6 +26,16 @@ type entry struct {
 	fetch  *fetch
 	when   *entryCondition
 	lit    string
+	// named are members of an answer without a name that another entry refers to:
+	// the scanner knows them by number.
+	named map[scan.Field]string
+}
+
+// part is a piece of an entry's answer.
+type part struct {
+	elem
+
+	of *entry
 }
 
 // reference is a value of another entry's answer.
@@ -162,6 +172,7 @@ func (m *mergeBuilder) bind(e *entry, v *variable) (slot, bool) {
 	if other := m.names[v.name]; other != nil && other != e {
 		node, way := member(other.fetch.build, other.fetch.elem, v.path)
 		other.fetch.build.Each(node)
+		other.keep(way, v.path)
 		m.await(e, other)
 		return slot{kind: slotRef, ref: &reference{entry: other, way: way}}, true
 	}
@@ -175,6 +186,21 @@ func (m *mergeBuilder) bind(e *entry, v *variable) (slot, bool) {
 		return slot{kind: slotNone}, true
 	}
 	return slot{}, false
+}
+
+// keep lets the members on a way be written under their names, with all they hold,
+// when the whole answer is.
+func (e *entry) keep(way chain, path []string) {
+	if e.name != "" {
+		return
+	}
+	if e.named == nil {
+		e.named = make(map[scan.Field]string)
+	}
+	for i, f := range way {
+		e.fetch.build.All(f)
+		e.named[f] = path[i]
+	}
 }
 
 // await makes an entry wait for another.
@@ -345,7 +371,7 @@ func (s *entryScope) Parent() cel.Activation { return nil } //nolint:ireturn // 
 func (x *run) merged(first bool) bool {
 	entries := x.p.merge.entries
 	done := make(map[string]bool)
-	var loose []elem
+	var loose []part
 	for i, e := range entries {
 		s := &x.levels[e.level.id]
 		r := s.rows[0]
@@ -354,7 +380,7 @@ func (x *run) merged(first bool) bool {
 			case r.code != codeOK:
 				x.note(e.level, r.failure)
 			case !r.null && len(s.elems) > 0 && s.elems[0].tape.Kind(s.elems[0].ref) == scan.Object:
-				loose = append(loose, s.elems[0])
+				loose = append(loose, part{s.elems[0], e})
 			}
 			continue
 		}
@@ -429,16 +455,16 @@ func (x *run) concat(name string) {
 
 // deep writes the members of several objects as one: members that are objects in
 // two of them are merged, of others the later one counts.
-func (x *run) deep(list []elem, first bool, taken map[string]bool) bool {
+func (x *run) deep(list []part, first bool, taken map[string]bool) bool {
 	type one struct {
 		lit    string
-		values []elem
+		values []part
 	}
 	var order []string
 	found := make(map[string]*one)
 	for _, e := range list {
 		for c := e.tape.First(e.ref); c != scan.None; c = e.tape.After(e.ref, c) {
-			name := e.tape.Name(c)
+			name := e.nameOf(c)
 			if name == nil {
 				continue
 			}
@@ -452,7 +478,7 @@ func (x *run) deep(list []elem, first bool, taken map[string]bool) bool {
 				found[key] = o
 				order = append(order, key)
 			}
-			v := elem{e.tape, c}
+			v := part{elem{e.tape, c}, e.of}
 			if n := len(o.values); n > 0 && (v.tape.Kind(c) != scan.Object || o.values[n-1].tape.Kind(o.values[n-1].ref) != scan.Object) {
 				o.values = o.values[:0]
 			}
@@ -475,6 +501,17 @@ func (x *run) deep(list []elem, first bool, taken map[string]bool) bool {
 		x.out.Byte('}')
 	}
 	return first
+}
+
+// nameOf is a member's name in quotes; nil for what is no member.
+func (p part) nameOf(c scan.Ref) []byte {
+	if name := p.tape.Name(c); name != nil {
+		return name
+	}
+	if name, ok := p.of.named[p.tape.Field(c)]; ok {
+		return []byte(quoteJSON(name))
+	}
+	return nil
 }
 
 // String tells an entry for findings.
