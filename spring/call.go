@@ -263,7 +263,7 @@ func (b *routeReader) missing(c *call, fix, format string, args ...any) {
 // gap leaves a comment where a filter is missing. A route that would send
 // requests elsewhere without it is written as a comment.
 func (b *routeReader) gap(n *node, name, says string, from []*setting) {
-	s := add(b.list, "", value{shape: noValue}, n, says, from...)
+	s := add(b.list, "", none(), n, says, from...)
 	s.off = "see the finding"
 	if changesTarget(name) {
 		b.off("without " + name + " requests would go elsewhere")

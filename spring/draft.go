@@ -117,20 +117,20 @@ func (s *service) set(name string, v value, at *node, says string, from ...*sett
 func (s *service) endpoints() []entry {
 	switch {
 	case len(s.urls) == 1:
-		return []entry{{"url", text(s.urls[0])}}
+		return []entry{keyed("url", text(s.urls[0]))}
 	case len(s.urls) > 1:
-		return []entry{{"urls", texts(s.urls)}}
+		return []entry{keyed("urls", texts(s.urls))}
 	case s.registry != "":
 		if len(s.servers) == 0 {
-			return []entry{{"registry", text(s.registry)}}
+			return []entry{keyed("registry", text(s.registry))}
 		}
-		v := mapping(entry{"name", text(s.registry)}, entry{"url", text(s.servers[0])})
+		v := mapping(keyed("name", text(s.registry)), keyed("url", text(s.servers[0])))
 		if len(s.servers) > 1 {
-			v = v.with("urls", texts(s.servers[1:]))
+			v = v.With("urls", texts(s.servers[1:]))
 		}
-		return []entry{{"registry", v}}
+		return []entry{keyed("registry", v)}
 	}
-	return []entry{{"url", text(s.url)}}
+	return []entry{keyed("url", text(s.url))}
 }
 
 // add puts a filter behind those of a list.
@@ -227,16 +227,6 @@ func joined(from, to int, known map[int]bool) bool {
 		}
 	}
 	return true
-}
-
-// comment makes one line of a text, without what a comment can't hold.
-func comment(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' || r == '\ufeff' || r == '\ufffe' || r == '\uffff' {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "\ufffd"))
 }
 
 // joinWords adds to what a comment says.

@@ -75,7 +75,7 @@ func missingFilters() map[string]lacking {
 
 // headers adds a step that changes fields of requests or responses.
 func (b *routeReader) headers(c *call, side, op string, v value) {
-	b.step(c, "headers", mapping(entry{side, mapping(entry{op, v})}))
+	b.step(c, "headers", mapping(keyed(side, mapping(keyed(op, v)))))
 }
 
 // field checks a name and tells whether maru's filter may change it.
@@ -145,7 +145,7 @@ func (b *routeReader) setField(c *call, side, op string) {
 	if !ok || !b.field(c, name) {
 		return
 	}
-	b.headers(c, side, op, mapping(entry{name, value{text: quoted(text)}}))
+	b.headers(c, side, op, mapping(keyed(name, word(quoted(text)))))
 }
 
 func (b *routeReader) addRequestHeader(c *call) {
@@ -181,9 +181,9 @@ func (b *routeReader) defaultRequestHeaders(c *call) {
 		if !ok || !b.field(c, strings.TrimSpace(name)) {
 			return
 		}
-		v = v.with(strings.TrimSpace(name), value{text: quoted(text)})
+		v = v.With(strings.TrimSpace(name), word(quoted(text)))
 	}
-	if len(v.keys) > 0 {
+	if v.Len() > 0 {
 		b.headers(c, "request", "default", v)
 	}
 }
@@ -203,7 +203,7 @@ func (b *routeReader) removeResponseHeader(c *call) {
 func (b *routeReader) mapRequestHeader(c *call) {
 	from, to := c.get("fromHeader"), c.get("toHeader")
 	if b.field(c, from) && b.field(c, to) {
-		b.headers(c, "request", "copy", mapping(entry{from, text(to)}))
+		b.headers(c, "request", "copy", mapping(keyed(from, text(to))))
 	}
 }
 
@@ -232,9 +232,9 @@ func (b *routeReader) dedupe(c *call) {
 		if !b.field(c, name) {
 			return
 		}
-		v = v.with(name, word(how))
+		v = v.With(name, word(how))
 	}
-	if len(v.keys) > 0 {
+	if v.Len() > 0 {
 		b.headers(c, "response", "dedupe", v)
 	}
 }
@@ -243,7 +243,7 @@ func (b *routeReader) rewriteResponseHeader(c *call) {
 	name, expr := c.get("name"), c.get("regexp")
 	pattern, with, ok := b.replacement(c, expr, c.get("replacement"))
 	if ok && b.field(c, name) {
-		b.headers(c, "response", "replace", mapping(entry{name, mapping(entry{"pattern", text(pattern)}, entry{"with", text(with)})}))
+		b.headers(c, "response", "replace", mapping(keyed(name, mapping(keyed("pattern", text(pattern)), keyed("with", text(with))))))
 	}
 }
 
@@ -266,7 +266,7 @@ func (b *routeReader) rewriteLocation(c *call) {
 		b.missing(c, "write an expression that RE2 knows", "the protocols %q: %s", shorten(protocols), reason(err))
 		return
 	}
-	b.headers(c, "response", "replace", mapping(entry{name, mapping(entry{"pattern", text(expr)}, entry{"with", text("${1}://" + strings.ReplaceAll(host, "$", "$$"))})}))
+	b.headers(c, "response", "replace", mapping(keyed(name, mapping(keyed("pattern", text(expr)), keyed("with", text("${1}://"+strings.ReplaceAll(host, "$", "$$")))))))
 }
 
 func (b *routeReader) headerSize(c *call) {
@@ -285,17 +285,17 @@ func (b *routeReader) headerSize(c *call) {
 
 func (b *routeReader) addParameter(c *call) {
 	if v, ok := b.template(c, c.get("value")); ok {
-		b.step(c, "query", mapping(entry{"add", mapping(entry{c.get("name"), value{text: quoted(v)}})}))
+		b.step(c, "query", mapping(keyed("add", mapping(keyed(c.get("name"), word(quoted(v)))))))
 	}
 }
 
 func (b *routeReader) removeParameter(c *call) {
-	b.step(c, "query", mapping(entry{"remove", texts([]string{c.get("name")})}))
+	b.step(c, "query", mapping(keyed("remove", texts([]string{c.get("name")}))))
 }
 
 func (b *routeReader) rewriteParameter(c *call) {
 	if v, ok := b.template(c, c.get("replacement")); ok {
-		b.step(c, "query", mapping(entry{"replace", mapping(entry{c.get("name"), value{text: quoted(v)}})}))
+		b.step(c, "query", mapping(keyed("replace", mapping(keyed(c.get("name"), word(quoted(v)))))))
 	}
 }
 
@@ -333,7 +333,7 @@ func (b *routeReader) stripPrefix(c *call) {
 		b.step(c, "strip", number(parts))
 		return
 	}
-	b.step(c, "rewrite", mapping(entry{"pattern", text("^(?:/+[^/]+){0," + strconv.Itoa(parts) + "}/*")}, entry{"replace", text("/")}))
+	b.step(c, "rewrite", mapping(keyed("pattern", text("^(?:/+[^/]+){0,"+strconv.Itoa(parts)+"}/*")), keyed("replace", text("/"))))
 }
 
 // countWords counts the steps of these words.
@@ -357,13 +357,13 @@ func (b *routeReader) setPath(c *call) {
 	if !strings.HasPrefix(t, "/") {
 		t = "/" + t
 	}
-	b.step(c, "rewrite", mapping(entry{"path", value{text: quoted(t)}}))
+	b.step(c, "rewrite", mapping(keyed("path", word(quoted(t)))))
 }
 
 func (b *routeReader) rewritePath(c *call) {
 	pattern, with, ok := b.replacement(c, c.get("regexp"), c.get("replacement"))
 	if ok {
-		b.step(c, "rewrite", mapping(entry{"pattern", text(pattern)}, entry{"replace", text(with)}))
+		b.step(c, "rewrite", mapping(keyed("pattern", text(pattern)), keyed("replace", text(with))))
 	}
 }
 
@@ -405,11 +405,11 @@ func (b *routeReader) redirectTo(c *call) {
 	if !ok {
 		return
 	}
-	v := mapping(entry{"status", number(status)})
+	v := mapping(keyed("status", number(status)))
 	keep := strings.EqualFold(c.get("includeRequestParams"), "true")
 	switch target, query, has := strings.Cut(to, "?"); {
 	case !has && keep:
-		v = v.with("to", value{text: quoted(to)})
+		v = v.With("to", word(quoted(to)))
 	case keep:
 		b.missing(c, "write the redirect with path and query", "a query of its own together with that of the request")
 		return
@@ -420,9 +420,9 @@ func (b *routeReader) redirectTo(c *call) {
 			return
 		}
 		if q := text("?" + query); has && query != "" {
-			v = v.with("query", q)
+			v = v.With("query", q)
 		} else {
-			v = v.with("query", word("drop"))
+			v = v.With("query", word("drop"))
 		}
 	}
 	b.step(c, "redirect", v)
@@ -440,21 +440,21 @@ func redirectParts(v value, to string) (value, bool) {
 		if scheme != "http" && scheme != "https" || host == "" {
 			return v, false
 		}
-		v = v.with("scheme", word(scheme))
+		v = v.With("scheme", word(scheme))
 		if name, port, ok := strings.Cut(host, ":"); ok {
 			n, err := strconv.Atoi(port)
 			if err != nil || n < 1 || n > 65535 {
 				return v, false
 			}
-			v = v.with("host", text(name)).with("port", number(n))
+			v = v.With("host", text(name)).With("port", number(n))
 		} else {
-			v = v.with("host", text(host))
+			v = v.With("host", text(host))
 		}
 	}
 	if !strings.HasPrefix(rest, "/") {
 		return v, false
 	}
-	return v.with("path", value{text: quoted(rest)}), true
+	return v.With("path", word(quoted(rest))), true
 }
 
 // readStatus reads 404, "404 NOT_FOUND" or NOT_FOUND.
@@ -494,14 +494,14 @@ func (b *routeReader) setStatus(c *call) {
 }
 
 func (b *routeReader) cache(c *call) {
-	v := value{shape: noValue}
+	v := none()
 	if t, ok := c.lookup("size"); ok {
 		n, fine := readSize(t)
 		if !fine {
 			b.missing(c, "write a size such as 10MB", "%q is no size", shorten(t))
 			return
 		}
-		v = mapping(entry{"size", size(n)})
+		v = mapping(keyed("size", size(n)))
 	}
 	c.get("timeToLive")
 	b.look(c.n, "cache", "let the service send Cache-Control: max-age", "how long answers are kept is said by the service here, as HTTP has it (RFC 9111); there is no time of the gateway's own")
@@ -550,7 +550,7 @@ func size(n int) value {
 
 func (b *routeReader) cacheBody(c *call) {
 	c.get("bodyClass")
-	b.step(c, "buffer", value{shape: noValue})
+	b.step(c, "buffer", none())
 }
 
 // retry maps Retry: theirs calls for GET alone unless told, ours for all methods
@@ -573,14 +573,14 @@ func (b *routeReader) retry(c *call) {
 		b.look(c.n, "retry", "nothing", "%d retries are more than %d, the most that maru makes", retries, most)
 		retries = most
 	}
-	v := mapping(entry{"attempts", number(retries + 1)}, entry{"statuses", texts(b.retryStatuses(c))})
+	v := mapping(keyed("attempts", number(retries+1)), keyed("statuses", texts(b.retryStatuses(c))))
 	for _, w := range splitAll(c.all("methods")) {
 		if w = strings.ToUpper(w); w == "POST" || w == "PATCH" {
 			b.look(c.n, "retry", "let clients send Idempotency-Key: such requests are sent again", "%s is sent again there, and may then happen twice; maru does so only when it was not sent at all", w)
 		}
 	}
 	if d, ok := b.span(c, "backoff.firstBackoff"); ok {
-		v = v.with("backoff", span(min(d, time.Second)))
+		v = v.With("backoff", span(min(d, time.Second)))
 	}
 	for _, name := range []string{"backoff.maxBackoff", "backoff.factor", "backoff.basedOnPreviousValue", "jitter.randomFactor"} {
 		c.get(name) // ours doubles, with full jitter
@@ -589,7 +589,7 @@ func (b *routeReader) retry(c *call) {
 		b.look(c.n, "retry", "nothing", "exceptions are Java's: maru sends again what got no answer, or none in time")
 	}
 	if d, ok := b.span(c, "timeout"); ok {
-		b.step(c, "timeout", mapping(entry{"total", span(d)}))
+		b.step(c, "timeout", mapping(keyed("total", span(d))))
 	}
 	if countWords(*b.list, "breaker") > 0 {
 		b.look(c.n, "order", "nothing, if the retries are wanted", "behind a breaker with a fallback theirs never fires; here it does")
@@ -667,10 +667,10 @@ func (b *routeReader) circuitBreaker(c *call) {
 	}
 	args, total, more := b.breakerArgs(name)
 	if total > 0 {
-		s := b.step(c, "timeout", mapping(entry{"total", span(total)}))
+		s := b.step(c, "timeout", mapping(keyed("total", span(total))))
 		s.says = c.says() + ": resilience4j's time limiter"
 	}
-	args.keys = append([]entry{{"name", text(name)}}, args.keys...)
+	args = args.Before("name", text(name))
 	s := b.step(c, "breaker", args)
 	s.from = append(append([]*setting(nil), s.from...), more...)
 	if countWords(*b.list, "retry") > 0 {

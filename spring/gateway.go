@@ -348,16 +348,16 @@ func (im *importer) response(p *plan) {
 	if d > ours {
 		p.service.widen(d)
 	}
-	p.filters = append([]*step{{element: element{at: p.at, says: "response-timeout"}, word: "timeout", args: mapping(entry{"try", span(d)})}}, p.filters...)
+	p.filters = append([]*step{{element: element{at: p.at, says: "response-timeout"}, word: "timeout", args: mapping(keyed("try", span(d)))}}, p.filters...)
 	if d > whole {
-		p.timeout = span(d).text
+		p.timeout = span(d).String()
 	}
 }
 
 // widen makes the time of a try at least d.
 func (s *service) widen(d time.Duration) {
 	if k := s.has("try-timeout"); k != nil {
-		if have, err := time.ParseDuration(k.value.text); err == nil && have >= d {
+		if have, err := time.ParseDuration(k.value.String()); err == nil && have >= d {
 			return
 		}
 	}
@@ -399,7 +399,7 @@ func (im *importer) serviceFor(target, host, connect string) *service {
 
 func (s *service) connect() string {
 	if k := s.has("connect-timeout"); k != nil {
-		return k.value.text
+		return k.value.String()
 	}
 	return ""
 }

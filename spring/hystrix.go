@@ -75,7 +75,7 @@ func (h *hystrixReader) service(s *service, own, pool *node) {
 	e := &element{}
 	if total, ok := h.timeout(e); ok {
 		var list []*step
-		add(&list, "timeout", mapping(entry{"total", span(total)}), e.at, "hystrix.command", e.from...)
+		add(&list, "timeout", mapping(keyed("total", span(total))), e.at, "hystrix.command", e.from...)
 		s.filters = append(list, s.filters...)
 		h.room(s, total)
 	}
@@ -94,7 +94,7 @@ func (im *importer) room(s *service, total time.Duration) {
 	}
 	for _, p := range im.draft.routes {
 		if p.service == s && total > whole && p.timeout == "" {
-			p.timeout = span(total).text
+			p.timeout = span(total).String()
 		}
 	}
 }
@@ -109,15 +109,15 @@ func place(e *element, n *node) *node {
 
 func (h *hystrixReader) breaker() (*value, *element) {
 	e := &element{}
-	v := mapping(entry{"like", word("hystrix")})
+	v := mapping(keyed("like", word("hystrix")))
 	if n, ok := h.number(place(e, h.get("circuitBreaker", "requestVolumeThreshold")), e, 1, 100_000); ok {
-		v = v.with("volume", number(n))
+		v = v.With("volume", number(n))
 	}
 	if n, ok := h.number(place(e, h.get("circuitBreaker", "errorThresholdPercentage")), e, 1, 100); ok {
-		v = v.with("errors", number(n))
+		v = v.With("errors", number(n))
 	}
 	if n, ok := h.number(place(e, h.get("circuitBreaker", "sleepWindowInMilliseconds")), e, 1, 600_000); ok {
-		v = v.with("open", span(time.Duration(n)*time.Millisecond))
+		v = v.With("open", span(time.Duration(n)*time.Millisecond))
 	}
 	mode := ""
 	if on, ok := h.boolean(place(e, h.get("circuitBreaker", "enabled")), e); ok && !on {
@@ -130,7 +130,7 @@ func (h *hystrixReader) breaker() (*value, *element) {
 		mode = "forced-open"
 	}
 	if mode != "" {
-		v = v.with("mode", word(mode))
+		v = v.With("mode", word(mode))
 	}
 	if e.at == nil {
 		return nil, nil

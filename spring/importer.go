@@ -208,21 +208,6 @@ func readDuration(t string, unit time.Duration) (time.Duration, bool) {
 	return d, err == nil
 }
 
-// span writes a time as maru has it.
-func span(d time.Duration) value {
-	if d == 0 {
-		return word("0s")
-	}
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return word(s)
-}
-
 // unknown tells of what nobody took: for each branch of the inputs in which
 // nothing was known, once.
 func (im *importer) unknown() { im.strange(im.set.root) }

@@ -53,14 +53,14 @@ func (im *importer) breakerArgs(name string) (value, time.Duration, []*setting) 
 		if !ok {
 			n = byDefault
 		}
-		v = v.with(to, number(n))
+		v = v.With(to, number(n))
 	}
 	timed := func(key, to string, byDefault time.Duration) {
 		d, ok := im.duration(i.get(key), e)
 		if !ok || d <= 0 {
 			d = byDefault
 		}
-		v = v.with(to, span(min(d, 10*time.Minute)))
+		v = v.With(to, span(min(d, 10*time.Minute)))
 	}
 	whole("minimum-number-of-calls", "volume", 1, 100_000, 100)
 	percent := func(key, to string, byDefault int) {
@@ -73,7 +73,7 @@ func (im *importer) breakerArgs(name string) (value, time.Duration, []*setting) 
 				n = max(int(f), 1)
 			}
 		}
-		v = v.with(to, number(n))
+		v = v.With(to, number(n))
 	}
 	percent("failure-rate-threshold", "errors", 50)
 	percent("slow-call-rate-threshold", "slow-calls", 100)
@@ -188,7 +188,7 @@ func (im *importer) serviceBreaker(s *service, i instance, e *element) {
 	args, total, from := im.breakerArgs(i.own.name)
 	s.set("breaker", args, i.own, "resilience4j.circuitbreaker", append(e.from, from...)...)
 	if im.set.root.get("resilience4j", "timelimiter") != nil {
-		add(&s.filters, "timeout", mapping(entry{"total", span(total)}), i.own, "resilience4j.timelimiter")
+		add(&s.filters, "timeout", mapping(keyed("total", span(total))), i.own, "resilience4j.timelimiter")
 	}
 }
 
@@ -198,7 +198,7 @@ func (im *importer) serviceTime(s *service, i instance, e *element) {
 		d = time.Second
 	}
 	im.note(i.get("cancel-running-future"), "calls are cut off at their time")
-	add(&s.filters, "timeout", mapping(entry{"total", span(d)}), i.own, "resilience4j.timelimiter", e.from...)
+	add(&s.filters, "timeout", mapping(keyed("total", span(d))), i.own, "resilience4j.timelimiter", e.from...)
 	im.room(s, d)
 }
 
@@ -264,5 +264,5 @@ func (im *importer) serviceRetry(s *service, i instance, e *element) {
 	}
 	im.note(i.get("event-consumer-buffer-size"), "resilience4j's own")
 	const most = 10
-	s.set("retry", mapping(entry{"attempts", number(min(attempts, most))}, entry{"backoff", span(min(wait, time.Second))}), i.own, "resilience4j.retry", e.from...)
+	s.set("retry", mapping(keyed("attempts", number(min(attempts, most))), keyed("backoff", span(min(wait, time.Second)))), i.own, "resilience4j.retry", e.from...)
 }

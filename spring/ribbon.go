@@ -207,7 +207,7 @@ func (r *ribbonReader) rule(n *node) {
 		r.s.key("zone", word("prefer"))
 	case "RetryRule":
 		r.s.key("balance", word("round-robin"))
-		add(&r.s.filters, "timeout", mapping(entry{"total", word("500ms")}), n, "RetryRule", n.value)
+		add(&r.s.filters, "timeout", mapping(keyed("total", word("500ms"))), n, "RetryRule", n.value)
 	default:
 		r.lost(n, "rule", "write balance: peak-ewma, round-robin, random, weighted, least-request or hash", "%s is no rule of Ribbon's own", shorten(class))
 	}
@@ -230,12 +230,12 @@ func (r *ribbonReader) ping(n *node) {
 
 // check calls endpoints as PingUrl does, each at its own time.
 func (r *ribbonReader) check() {
-	v := mapping(entry{"http", text("/")})
+	v := mapping(keyed("http", text("/")))
 	if n, ok := r.number(r.get("NFLoadBalancerPingInterval"), &r.s.element, 1, 3600); ok {
-		v = v.with("interval", span(time.Duration(n)*time.Second))
+		v = v.With("interval", span(time.Duration(n)*time.Second))
 	}
 	if n, ok := r.number(r.get("NFLoadBalancerMaxTotalPingTime"), &r.s.element, 1, 60); ok {
-		v = v.with("timeout", span(time.Duration(n)*time.Second))
+		v = v.With("timeout", span(time.Duration(n)*time.Second))
 	}
 	r.s.key("check", v)
 }
@@ -291,7 +291,7 @@ func (r *ribbonReader) readTimeout(n *node) {
 
 func (r *ribbonReader) connections(n *node) {
 	if k, ok := r.number(n, &r.s.element, 1, 1<<20); ok {
-		r.s.key("connections", mapping(entry{"max", number(k)}))
+		r.s.key("connections", mapping(keyed("max", number(k))))
 	}
 }
 
@@ -347,7 +347,7 @@ func (r *ribbonReader) retries() {
 	case attempts < 2:
 		r.s.set("retry", word("off"), e.at, says, e.from...)
 	case len(list) > 0:
-		add(&r.s.filters, "retry", mapping(entry{"attempts", number(attempts)}, entry{"statuses", texts(list)}), e.at, says, e.from...)
+		add(&r.s.filters, "retry", mapping(keyed("attempts", number(attempts)), keyed("statuses", texts(list))), e.at, says, e.from...)
 	default:
 		r.s.set("retry", number(attempts), e.at, says, e.from...)
 	}

@@ -54,15 +54,15 @@ func (b *routeReader) secureHeaders(c *call) {
 		if off[canonical(f.key)] || off[canonical(f.name)] {
 			continue
 		}
-		v = v.with(f.name, value{text: quoted(strings.ReplaceAll(text, "{", "{{"))})
+		v = v.With(f.name, word(quoted(strings.ReplaceAll(text, "{", "{{"))))
 	}
 	if t, ok := c.lookup("permissions-policy"); ok { // only where it is asked for
 		c.get("enable")
-		v = v.with("Permissions-Policy", value{text: quoted(strings.ReplaceAll(t, "{", "{{"))})
+		v = v.With("Permissions-Policy", word(quoted(strings.ReplaceAll(t, "{", "{{"))))
 	}
-	if len(v.keys) == 0 {
+	if v.Len() == 0 {
 		return
 	}
-	s := b.step(c, "headers", mapping(entry{"response", mapping(entry{"default", v})}))
+	s := b.step(c, "headers", mapping(keyed("response", mapping(keyed("default", v)))))
 	s.from = e.from
 }

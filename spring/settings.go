@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/maru-msa/maru/config"
 	"github.com/maru-msa/maru/diag"
@@ -557,13 +556,4 @@ func (s *settings) lines() map[string]map[int]bool {
 		out[x.at.File][x.at.Line] = true
 	}
 	return out
-}
-
-// shorten bounds a text that is quoted in a message.
-func shorten(text string) string {
-	const most = 60
-	if utf8.RuneCountInString(text) <= most {
-		return text
-	}
-	return string([]rune(text)[:most]) + "…"
 }

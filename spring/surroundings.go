@@ -81,21 +81,21 @@ func (g *gatewayReader) corsOf(n *node) (*value, *element) {
 	credentials, _ := g.boolean(n.get("allow-credentials"), e)
 	v := mapping()
 	if len(origins) > 0 {
-		v = v.with("origins", texts(origins))
+		v = v.With("origins", texts(origins))
 	}
 	methods := g.words(n.get("allowed-methods"), e)
 	switch {
 	case len(methods) == 0:
-		v = v.with("methods", texts([]string{"GET", "HEAD"})) // theirs, when nothing is said
+		v = v.With("methods", texts([]string{"GET", "HEAD"})) // theirs, when nothing is said
 	case methods[0] != "*":
-		v = v.with("methods", texts(methods))
+		v = v.With("methods", texts(methods))
 	}
 	headers := g.words(n.get("allowed-headers"), e)
 	if len(headers) > 0 && headers[0] != "*" {
-		v = v.with("headers", texts(headers))
+		v = v.With("headers", texts(headers))
 	}
 	if expose := g.words(n.get("exposed-headers"), e); len(expose) > 0 {
-		v = v.with("expose", texts(expose))
+		v = v.With("expose", texts(expose))
 	}
 	if age := n.get("max-age"); age != nil {
 		if t, ok := g.take(age, e); ok {
@@ -103,12 +103,12 @@ func (g *gatewayReader) corsOf(n *node) (*value, *element) {
 			if !fine || d < 0 {
 				g.lost(age, "value", "write seconds", "%q is no time", shorten(t))
 			} else {
-				v = v.with("max-age", span(d.Truncate(time.Second)))
+				v = v.With("max-age", span(d.Truncate(time.Second)))
 			}
 		}
 	}
 	if credentials {
-		v = v.with("credentials", word("true"))
+		v = v.With("credentials", word("true"))
 	}
 	switch {
 	case len(origins) == 0:
@@ -168,7 +168,7 @@ func (g *gatewayReader) client() {
 		each("idle-timeout", span(d))
 	}
 	if most, ok := g.number(pool.get("max-connections"), e, 1, 1<<20); ok {
-		each("connections", mapping(entry{"max", number(most)}))
+		each("connections", mapping(keyed("max", number(most))))
 	}
 	g.note(pool.get("type"), "maru keeps connections for each endpoint, bounded by connections")
 	g.note(n.get("compression"), "bodies pass as they are")
@@ -192,7 +192,7 @@ func (g *gatewayReader) responses(d time.Duration) {
 		}
 		p.service.widen(d)
 		if d > 15*time.Second {
-			p.timeout = span(d).text
+			p.timeout = span(d).String()
 		}
 	}
 }

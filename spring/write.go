@@ -86,7 +86,7 @@ func (w *writer) file(d *draft, routes []*writtenRoute, notes []note) {
 		w.line(nil, 0, "")
 		w.remark(d.listener, 0)
 		w.line(nil, 0, "listen:")
-		w.line(d.listener, 2, "public: "+mapping(entry{"address", text(d.address)}).String())
+		w.line(d.listener, 2, "public: "+mapping(keyed("address", text(d.address))).String())
 	}
 	if d.registry != nil {
 		w.line(nil, 0, "")
@@ -145,7 +145,7 @@ func (w *writer) services(list []*service) {
 		w.remark(&s.element, 2)
 		w.line(&s.element, 2, s.name+":")
 		for _, e := range s.endpoints() {
-			w.line(&s.element, 4, e.key+": "+e.value.String())
+			w.line(&s.element, 4, e.Key+": "+e.Value.String())
 		}
 		for _, k := range s.keys {
 			k.column = 4
@@ -187,7 +187,7 @@ func (w *writer) tail(e *element) string {
 
 func (w *writer) step(s *step, indent int, owner *element) {
 	text := "- " + s.word
-	if s.args.shape != noValue {
+	if !s.args.IsNone() {
 		text += ": " + s.args.String()
 	}
 	tail := w.tail(&s.element)
@@ -229,49 +229,49 @@ func (w *writer) route(r *writtenRoute) {
 func matchOf(m route.Match, priority int) value {
 	v := mapping()
 	if len(m.Host) == 1 {
-		v = v.with("host", text(m.Host[0]))
+		v = v.With("host", text(m.Host[0]))
 	} else if len(m.Host) > 1 {
-		v = v.with("host", texts(m.Host))
+		v = v.With("host", texts(m.Host))
 	}
 	if m.Path != "" {
-		v = v.with("path", text(m.Path))
+		v = v.With("path", text(m.Path))
 	}
 	if len(m.Methods) > 0 {
-		v = v.with("methods", texts(m.Methods))
+		v = v.With("methods", texts(m.Methods))
 	}
 	for _, part := range []struct {
 		key  string
 		list map[string]string
 	}{{"headers", m.Headers}, {"query", m.Query}, {"cookies", m.Cookies}} {
 		if len(part.list) > 0 {
-			v = v.with(part.key, textMap(part.list))
+			v = v.With(part.key, textMap(part.list))
 		}
 	}
 	if len(m.Client) > 0 {
-		v = v.with("client", texts(m.Client))
+		v = v.With("client", texts(m.Client))
 	}
 	if m.Time.After != "" || m.Time.Before != "" {
 		t := mapping()
 		if m.Time.After != "" {
-			t = t.with("after", text(m.Time.After))
+			t = t.With("after", text(m.Time.After))
 		}
 		if m.Time.Before != "" {
-			t = t.with("before", text(m.Time.Before))
+			t = t.With("before", text(m.Time.Before))
 		}
-		v = v.with("time", t)
+		v = v.With("time", t)
 	}
 	if m.Weight != nil {
-		v = v.with("weight", number(*m.Weight))
+		v = v.With("weight", number(*m.Weight))
 	}
 	if priority != 0 {
-		v = v.with("priority", number(priority))
+		v = v.With("priority", number(priority))
 	}
 	switch {
-	case len(v.keys) == 0:
+	case v.Len() == 0:
 		return text("/{rest...}")
-	case len(v.keys) == 1 && m.Path != "":
+	case v.Len() == 1 && m.Path != "":
 		return text(m.Path)
-	case len(v.keys) == 2 && m.Path != "" && len(m.Methods) > 0 && !strings.HasPrefix(m.Path, "regex:"):
+	case v.Len() == 2 && m.Path != "" && len(m.Methods) > 0 && !strings.HasPrefix(m.Path, "regex:"):
 		return text(strings.Join(m.Methods, ",") + " " + m.Path)
 	}
 	return v

@@ -148,7 +148,7 @@ func (z *zuulReader) headers(b *routeReader, n *node) {
 		says += " and ignoredHeaders"
 	}
 	if len(names) > 0 {
-		add(&p.filters, "headers", mapping(entry{"request", mapping(entry{"remove", texts(names)})}, entry{"response", mapping(entry{"remove", texts(names)})}), n, says)
+		add(&p.filters, "headers", mapping(keyed("request", mapping(keyed("remove", texts(names)))), keyed("response", mapping(keyed("remove", texts(names))))), n, says)
 	}
 }
 
@@ -326,7 +326,7 @@ func (z *zuulReader) pools() {
 			used = true
 			s.key("connect-timeout", span(connect))
 			s.key("try-timeout", span(socket))
-			s.key("connections", mapping(entry{"max", number(per)}))
+			s.key("connections", mapping(keyed("max", number(per))))
 			s.from = append(s.from, e.from...)
 			s.says = says
 		}
@@ -343,7 +343,7 @@ func (z *zuulReader) pools() {
 
 // fixedLimit is a limit of a service that stays as it is; queue -1 is none.
 func fixedLimit(limit, queue int) value {
-	return mapping(entry{"algorithm", word("fixed")}, entry{"initial", number(limit)}, entry{"queue", number(queue)})
+	return mapping(keyed("algorithm", word("fixed")), keyed("initial", number(limit)), keyed("queue", number(queue)))
 }
 
 func (z *zuulReader) semaphores() {
