@@ -40,7 +40,8 @@ func rows() []row {
 		{"4", []string{"edge", "registry", "configserver", "identity", "trace", "logs", "metrics", "outbox", "saga"}},
 		{"5", []string{"k8s", "console", "admin", "audit", "scaffold"}},
 		{"6", []string{"config"}},
-		{"6½", []string{"demo", "bench", "spring"}}, // estates, benchmarks and importers stand on the house, the commands start them
+		{"6¼", []string{"sketch"}}, // what importers share
+		{"6½", []string{"demo", "bench", "spring", "krakend"}}, // estates, benchmarks and importers stand on the house, the commands start them
 		{"7", []string{"cmd/maru"}},
 	}
 }

@@ -5,27 +5,37 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/maru-msa/maru/diag"
+	"github.com/maru-msa/maru/krakend"
+	"github.com/maru-msa/maru/sketch"
 	"github.com/maru-msa/maru/spring"
 )
 
 // importCommand makes a maru.yaml of the configuration of another gateway.
 type importCommand struct {
-	Spring importSpringCommand `cmd:"" help:"Make a configuration file of one for Spring Cloud Gateway or Zuul."`
+	Spring  importSpringCommand  `cmd:"" help:"Make a configuration file of one for Spring Cloud Gateway or Zuul."`
+	Krakend importKrakendCommand `cmd:"" help:"Make a configuration file of a krakend.json."`
+}
+
+// importOutput says where the maru.yaml and the findings go.
+type importOutput struct {
+	Output string `short:"o" help:"Write the maru.yaml here instead of printing it." placeholder:"FILE"`
+	Force  bool   `short:"f" help:"Write over a file that is there."`
+	JSON   bool   `name:"json" help:"Write the findings as JSON to standard output; the maru.yaml needs -o then."`
+	Color  string `help:"Colours: auto, always or never." enum:"auto,always,never" default:"auto"`
+
+	out, errs io.Writer // nil is standard output, and standard error
 }
 
 // importSpringCommand reads application.yml and the like.
 type importSpringCommand struct {
 	Files    []string          `arg:"" help:"application.yml or .properties; of two that say different things the later one counts." placeholder:"FILE"`
-	Output   string            `short:"o" help:"Write the maru.yaml here instead of printing it." placeholder:"FILE"`
-	Force    bool              `short:"f" help:"Write over a file that is there."`
 	Profile  []string          `help:"An active profile; repeat it for several (default: spring.profiles.active of the files)." placeholder:"NAME"`
 	Property map[string]string `mapsep:"none" help:"A value for $${NAME} in the files; repeat it for several." placeholder:"NAME=VALUE"`
-	JSON     bool              `name:"json" help:"Write the findings as JSON to standard output; the maru.yaml needs -o then."`
-	Color    string            `help:"Colours: auto, always or never." enum:"auto,always,never" default:"auto"`
 
-	out, errs io.Writer // nil is standard output, and standard error
+	importOutput
 }
 
 // Help is shown by maru import spring --help.
@@ -44,18 +54,8 @@ const maxImport = 8 << 20
 
 // Run reads the files and writes what became of them.
 func (c *importSpringCommand) Run() error {
-	out, errs := c.out, c.errs
-	if out == nil {
-		out = os.Stdout
-	}
-	if errs == nil {
-		errs = os.Stderr
-	}
-	if c.JSON && c.Output == "" {
-		if _, err := fmt.Fprintln(errs, "maru: --json needs -o FILE for the maru.yaml"); err != nil {
-			return fmt.Errorf("write to standard error: %w", err)
-		}
-		return exitError(2)
+	if err := c.open(); err != nil {
+		return err
 	}
 	sources := make(map[string][]byte, len(c.Files))
 	files := make([]spring.File, 0, len(c.Files))
@@ -68,17 +68,80 @@ func (c *importSpringCommand) Run() error {
 		files = append(files, spring.File{Name: name, Text: text})
 	}
 	r := spring.Import(files, spring.Options{Profiles: c.Profile, Properties: c.Property})
-	if err := c.write(out, r.YAML); err != nil {
-		return err
+	return c.finish(r.YAML, r.Findings, sources, counted(r.Routes, "route")+", "+counted(r.Services, "service"))
+}
+
+// open finds where to write.
+func (c *importOutput) open() error {
+	if c.out == nil {
+		c.out = os.Stdout
 	}
-	if err := c.tell(out, errs, &r, sources); err != nil {
-		return err
+	if c.errs == nil {
+		c.errs = os.Stderr
 	}
-	if len(r.Findings) > 0 {
+	if c.JSON && c.Output == "" {
+		if _, err := fmt.Fprintln(c.errs, "maru: --json needs -o FILE for the maru.yaml"); err != nil {
+			return fmt.Errorf("write to standard error: %w", err)
+		}
 		return exitError(2)
 	}
 	return nil
 }
+
+// finish writes what was made; tally counts it.
+func (c *importOutput) finish(text []byte, findings []diag.Finding, sources map[string][]byte, tally string) error {
+	if err := c.write(text); err != nil {
+		return err
+	}
+	if err := c.tell(findings, sources, tally); err != nil {
+		return err
+	}
+	if len(findings) > 0 {
+		return exitError(2)
+	}
+	return nil
+}
+
+// one makes a maru.yaml of one file by an importer.
+func (c *importOutput) one(name string, by func(name string, text []byte) sketch.Result) error {
+	if err := c.open(); err != nil {
+		return err
+	}
+	text, err := readBounded(name, maxImport)
+	if err != nil {
+		return err
+	}
+	r := by(name, text)
+	var tally []string
+	for _, n := range r.Tally {
+		tally = append(tally, counted(n.N, n.Kind))
+	}
+	if len(tally) == 0 {
+		tally = []string{"nothing"}
+	}
+	return c.finish(r.YAML, r.Findings, map[string][]byte{name: text}, strings.Join(tally, ", "))
+}
+
+// importKrakendCommand reads a krakend.json.
+type importKrakendCommand struct {
+	File string `arg:"" help:"A krakend.json of version 3, also as YAML." placeholder:"FILE"`
+
+	importOutput
+}
+
+// Help is shown by maru import krakend --help.
+func (importKrakendCommand) Help() string {
+	return `Prints a maru.yaml that maru check accepts, with comments that say where each piece comes from. Endpoints become views, or routes
+where they pass requests through. What has no equal is a finding with its place and what to do, on standard error; nothing is dropped
+in silence. An endpoint that would answer more, or to more people, without it is written as a comment.
+Exit code 0: no findings; 2: findings, or the command line is wrong; 1: a file can't be read or written.
+
+Example:
+  maru import krakend krakend.json -o maru.yaml`
+}
+
+// Run reads the file and writes what became of it.
+func (c *importKrakendCommand) Run() error { return c.one(c.File, krakend.Import) }
 
 // readBounded reads a file of at most so many bytes.
 func readBounded(name string, most int64) ([]byte, error) {
@@ -98,9 +161,9 @@ func readBounded(name string, most int64) ([]byte, error) {
 }
 
 // write puts the maru.yaml where it was asked for.
-func (c *importSpringCommand) write(out io.Writer, text []byte) error {
+func (c *importOutput) write(text []byte) error {
 	if c.Output == "" {
-		if _, err := out.Write(text); err != nil {
+		if _, err := c.out.Write(text); err != nil {
 			return fmt.Errorf("write the configuration: %w", err)
 		}
 		return nil
@@ -127,15 +190,14 @@ func (c *importSpringCommand) write(out io.Writer, text []byte) error {
 }
 
 // tell prints the findings, and a last line that counts.
-func (c *importSpringCommand) tell(out, errs io.Writer, r *spring.Result, sources map[string][]byte) error {
+func (c *importOutput) tell(findings []diag.Finding, sources map[string][]byte, tally string) error {
 	if c.JSON {
-		return diag.PrintJSON(out, r.Findings) //nolint:wrapcheck // says what failed
+		return diag.PrintJSON(c.out, findings) //nolint:wrapcheck // says what failed
 	}
-	if err := diag.Print(errs, r.Findings, sources, colored(errs, c.Color)); err != nil {
+	if err := diag.Print(c.errs, findings, sources, colored(c.errs, c.Color)); err != nil {
 		return err //nolint:wrapcheck // says what failed
 	}
-	_, err := fmt.Fprintf(errs, "%s, %s, %s\n", counted(r.Routes, "route"), counted(r.Services, "service"), counted(len(r.Findings), "finding"))
-	if err != nil {
+	if _, err := fmt.Fprintf(c.errs, "%s, %s\n", tally, counted(len(findings), "finding")); err != nil {
 		return fmt.Errorf("print findings: %w", err)
 	}
 	return nil

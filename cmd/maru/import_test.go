@@ -79,7 +79,7 @@ func TestImportSpringTellsFindings(t *testing.T) {
 func TestImportSpringWritesJSONAndFiles(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{"application.yml": importPlain, "there.yaml": "kept"}
-	dir, out, _, err := imports(t, files, importSpringCommand{Files: []string{"application.yml"}, JSON: true, Output: "maru.yaml"})
+	dir, out, _, err := imports(t, files, importSpringCommand{Files: []string{"application.yml"}, importOutput: importOutput{JSON: true, Output: "maru.yaml"}})
 	var exit exitError
 	if !errors.As(err, &exit) || exit != 2 {
 		t.Errorf("got %v, want exit 2", err)
@@ -94,17 +94,17 @@ func TestImportSpringWritesJSONAndFiles(t *testing.T) {
 	if text, err := os.ReadFile(filepath.Join(dir, "maru.yaml")); err != nil || !bytes.Contains(text, []byte("Written by maru import spring")) {
 		t.Errorf("got %v, %s", err, text)
 	}
-	if _, _, _, err := imports(t, files, importSpringCommand{Files: []string{"application.yml"}, JSON: true}); !errors.As(err, &exit) || exit != 2 {
+	if _, _, _, err := imports(t, files, importSpringCommand{Files: []string{"application.yml"}, importOutput: importOutput{JSON: true}}); !errors.As(err, &exit) || exit != 2 {
 		t.Errorf("--json without -o: got %v, want exit 2", err)
 	}
-	dir, _, _, err = imports(t, files, importSpringCommand{Files: []string{"application.yml"}, Output: "there.yaml"})
+	dir, _, _, err = imports(t, files, importSpringCommand{Files: []string{"application.yml"}, importOutput: importOutput{Output: "there.yaml"}})
 	if err == nil || !strings.Contains(err.Error(), "there already") {
 		t.Errorf("got %v", err)
 	}
 	if text, _ := os.ReadFile(filepath.Join(dir, "there.yaml")); string(text) != "kept" {
 		t.Errorf("the file is %q", text)
 	}
-	dir, _, _, _ = imports(t, files, importSpringCommand{Files: []string{"application.yml"}, Output: "there.yaml", Force: true})
+	dir, _, _, _ = imports(t, files, importSpringCommand{Files: []string{"application.yml"}, importOutput: importOutput{Output: "there.yaml", Force: true}})
 	if text, _ := os.ReadFile(filepath.Join(dir, "there.yaml")); string(text) == "kept" {
 		t.Error("-f did not write")
 	}
