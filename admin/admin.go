@@ -95,6 +95,7 @@ func (a *API) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/services/{name}/breaker", a.setBreakerMode)
 	a.registryPaths(mux)
 	mux.HandleFunc("POST /v1/cache/purge", a.purge)
+	mux.HandleFunc("GET /v1/contracts/drift", a.drift)
 	mux.HandleFunc("POST /v1/drain", a.drain)
 	a.boards(mux)
 	profiles(mux)
@@ -129,6 +130,7 @@ GET  /v1/registry/apps    its services; /v1/registry/apps/NAME with instances, /
 POST /v1/registry/apps/NAME/ID/drain      take it out of traffic; the same with /status {"status"}; DELETE of /status ends both
 POST /v1/registry/apps/NAME/ID/metadata   add metadata: {"zone": "a"}; DELETE of /v1/registry/apps/NAME/ID removes it
 POST /v1/cache/purge      throw responses out: {"url"}, {"prefix"}, {"tag"} or {"all": true}; "soft" makes them stale
+GET  /v1/contracts/drift  what messages broke of the contracts of their services, the latest first: ?service= of one
 POST /v1/drain            drain and end
 GET  /debug/pprof/        profiles
 `)

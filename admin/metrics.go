@@ -48,6 +48,7 @@ func (a *API) families() []*dto.MetricFamily {
 		e.guards(stats)
 		e.health(stats)
 		e.caches(rt.Kept())
+		e.contracts(rt.Kept())
 	}
 	a.streams(&e)
 	if g := a.running(); g != nil {

@@ -25,6 +25,13 @@ type Options struct {
 	Decode Decode
 	// Known are texts of JSON Schemas that references may name by URL.
 	Known map[string][]byte
+	// Folder is put before the names of files in findings and sources.
+	Folder string
+	// Sources gets the texts of the files by name, for printing findings; nil means
+	// that nobody wants them.
+	Sources map[string][]byte
+	// Style looks at the contract as one of several; nil means that nobody does.
+	Style *Style
 	// Fallback leaves every schema to the reference validator: for tests that
 	// compare.
 	Fallback bool
@@ -40,8 +47,6 @@ type Contract struct {
 	Operations []*Operation
 	// Body is what a bare JSON Schema compiles to; nil otherwise.
 	Body *Media
-	// Sources are the texts of the files, for printing findings.
-	Sources map[string][]byte
 
 	coverage []Coverage
 }
@@ -61,12 +66,12 @@ func (c *Contract) Coverage() []Coverage { return c.coverage }
 // Load reads the contract of that name, and all that it refers to in its folder
 // and below. With an error among the findings the Contract is nil.
 func Load(fsys fs.FS, name string, opt Options) (*Contract, []diag.Finding) {
-	l := &loader{fsys: fsys, opt: opt, docs: make(map[string]*document), sources: make(map[string][]byte)}
+	l := &loader{fsys: fsys, opt: opt, docs: make(map[string]*document)}
 	root := l.document(path.Clean(name))
 	if root == nil {
 		return nil, l.findings
 	}
-	out := &Contract{File: name, Base: opt.Base, Sources: l.sources}
+	out := &Contract{File: name, Base: opt.Base}
 	switch n := root.node; {
 	case n.has("swagger"):
 		l.fault(n.Get("swagger"), "version", "Swagger 2.0 is not read", "convert the document to OpenAPI 3.1")
@@ -100,7 +105,6 @@ type loader struct {
 	fsys     fs.FS
 	opt      Options
 	docs     map[string]*document // nil: it could not be read
-	sources  map[string][]byte
 	findings []diag.Finding
 	from     *Node // the reference that names the document
 }
@@ -130,7 +134,7 @@ func (l *loader) document(name string) *document {
 	l.docs[name] = nil
 	at := l.from
 	if at == nil {
-		at = &Node{Position: diag.Position{File: name}}
+		at = &Node{Position: diag.Position{File: l.opt.Folder + name}}
 	}
 	if len(l.docs) > maxFiles {
 		l.fault(at, "limit", fmt.Sprintf("the contract has more than %d files", maxFiles), "join some of them")
@@ -141,14 +145,17 @@ func (l *loader) document(name string) *document {
 		l.fault(at, "file", fmt.Sprintf("cannot read %s: %v", name, cause(err)), "name a readable file below the contract's folder")
 		return nil
 	}
-	l.sources[name] = text
+	shown := l.opt.Folder + name
+	if l.opt.Sources != nil {
+		l.opt.Sources[shown] = text
+	}
 	var node *Node
 	var findings []diag.Finding
 	switch {
 	case looksJSON(text) || l.opt.Decode == nil:
-		node, findings = readJSON(name, text)
+		node, findings = readJSON(shown, text)
 	default:
-		node, findings = l.opt.Decode(name, text)
+		node, findings = l.opt.Decode(shown, text)
 	}
 	l.findings = append(l.findings, findings...)
 	if node == nil {
@@ -163,6 +170,9 @@ func (l *loader) document(name string) *document {
 		return true
 	})
 	l.docs[name] = d
+	if l.opt.Style != nil {
+		l.opt.Style.document(d)
+	}
 	return d
 }
 

@@ -281,3 +281,33 @@ func (o *Operation) Required() bool { return o.required }
 
 // Accept lists the media types of requests, for a 415.
 func (o *Operation) Accept() string { return o.accept }
+
+// Part is a part of an operation's messages, and how it is checked.
+type Part struct{ Name, How string }
+
+// Parts lists the bodies of the operation.
+func (o *Operation) Parts() []Part {
+	var out []Part
+	for _, m := range o.body {
+		out = append(out, Part{"request " + m.Type, m.how(toService)})
+	}
+	for _, r := range o.responses {
+		for _, m := range r.content {
+			out = append(out, Part{r.Status + " " + m.Type, m.how(toClient)})
+		}
+	}
+	return out
+}
+
+// how says who checks a body.
+func (m *Media) how(way direction) string {
+	switch p := m.programs[way]; {
+	case m.kind != jsonBody:
+		return "not checked: only the media type"
+	case p == nil:
+		return "not checked"
+	case p.NeedsBody():
+		return "checked as a whole"
+	}
+	return "checked as it streams"
+}

@@ -70,7 +70,7 @@ func Build(cfg Config, env Env, prev *Runtime) (*Runtime, error) {
 	if prev != nil {
 		rt.Version = prev.Version + 1
 	}
-	b := &builder{rt: rt, prev: prev}
+	b := &builder{rt: rt, prev: prev, contracts: make(map[contract.Config]read), unread: make(map[string]bool)}
 	b.services()
 	b.routes()
 	b.fronts()
@@ -86,6 +86,7 @@ type builder struct {
 	faults []error
 	// contracts are those that were read for this Runtime.
 	contracts map[contract.Config]read
+	unread    map[string]bool // files of contracts, which was told
 }
 
 func (b *builder) fault(path string, err error) {
@@ -105,9 +106,11 @@ func (b *builder) services() {
 		}
 	}
 	for _, name := range names {
-		if cfg := b.rt.Config.Services[name].Contract; cfg.File != "" || cfg != (contract.Config{}) {
-			_, err := b.contract("contract", cfg)
-			b.fault("services."+name, err)
+		if cfg := b.rt.Config.Services[name].Contract; cfg != (contract.Config{}) {
+			if _, err := b.contract("contract", cfg); err != nil {
+				b.fault("services."+name, err)
+				b.unread[cfg.File] = true
+			}
 		}
 		path := "services." + name + ".filters"
 		filters, _ := b.filters(path, "service:"+name, name, b.rt.Config.Services[name].Filters)
@@ -250,7 +253,7 @@ func (b *builder) filters(path, owner, to string, list []filter.Named) ([]filter
 	words := make([]string, 0, len(list))
 	for i, n := range list {
 		f, err := n.Config.Filter(b.env(owner, to))
-		if err != nil {
+		if err != nil && !errors.Is(err, errTold) {
 			b.fault(diag.Index(path, i)+"."+n.Word, err)
 		}
 		if f != nil {
@@ -290,15 +293,19 @@ type read struct {
 	err      error
 }
 
+// errTold is the error of who needs a contract that could not be read, which was
+// told where the service names it.
+var errTold = errors.New("the contract could not be read")
+
 // contract reads each contract once.
 func (b *builder) contract(at string, cfg contract.Config) (*contract.Contract, error) {
-	if r, known := b.contracts[cfg]; known {
-		return r.contract, r.err
+	if r, known := b.contracts[cfg]; known && r.err == nil {
+		return r.contract, nil
+	}
+	if at == "" && b.unread[cfg.File] {
+		return nil, errTold
 	}
 	c, err := filter.LoadContract(b.rt.env.Decode, at, cfg)
-	if b.contracts == nil {
-		b.contracts = make(map[contract.Config]read)
-	}
 	b.contracts[cfg] = read{c, err}
 	return c, err
 }

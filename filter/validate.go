@@ -445,17 +445,16 @@ func LoadContract(decode contract.Decode, at string, cfg contract.Config) (*cont
 			WithFix("name a readable file; a relative path starts at the folder maru runs in")
 	}
 	defer root.Close() //nolint:errcheck // it was read
-	loaded, findings := contract.Load(root.FS(), name, contract.Options{Config: cfg, Decode: decode})
+	loaded, findings := contract.Load(root.FS(), name, contract.Options{Config: cfg, Decode: decode, Folder: dir})
 	if loaded != nil {
 		return loaded, nil
 	}
 	var errs []error
 	for i := range findings {
-		f := findings[i]
+		f := &findings[i]
 		if f.Severity == diag.Warning {
 			continue
 		}
-		f.File = filepath.Join(dir, f.File)
 		errs = append(errs, diag.At(at, "%s", f.Text).WithFix("%s", f.Fix).WithCode(f.Code).Elsewhere(f.Position, f.Length))
 	}
 	return nil, diag.Join(errs...)

@@ -24,6 +24,7 @@ type commands struct {
 	Registry registryCommand `cmd:"" help:"Look into a registry, compare two, or drain an instance."`
 	Upgrade  upgradeCommand  `cmd:"" help:"Replace a running maru by the new binary at its path, without loss."`
 	Cfg      configCommand   `cmd:"" name:"config" help:"About the configuration file as such."`
+	Contract contractCommand `cmd:"" help:"Look at the contracts of services: OpenAPI documents and JSON Schemas."`
 	Demo     demoCommand     `cmd:"" help:"Run an example estate behind a gateway, with a load to look at."`
 	DemoPart demoPartCommand `cmd:"" hidden:"" name:"demo-part" help:"One process of the demo."`
 
