@@ -590,8 +590,9 @@ func (c *compiler) plain(lv *level, elem scan.Field, t *graphType, f *field, s *
 	c.finishLevel(part, s, out, f.typ, guards, f)
 }
 
+// hasPost tells whether something is done to a list before it is shown.
 func hasPost(s *Selection) bool {
-	return s.Where != "" || slices.ContainsFunc(s.Directives, func(d Directive) bool { return d.Name != "include" && d.Name != "skip" })
+	return s.Where != "" || len(s.Args) > 0 || slices.ContainsFunc(s.Directives, func(d Directive) bool { return d.Name != "include" && d.Name != "skip" })
 }
 
 func (c *compiler) noArgs(f *field, s *Selection) {

@@ -159,6 +159,7 @@ func TestGraphQLNullsBubble(t *testing.T) {
 		{"an element of a list that can't be null", `{stricts{a}}`, `[{"a":1},{"a":"x"}]`, `{"stricts":null}`, mismatch(`"stricts",1,"a"`, 10)},
 		{"one that can", `{loose{a}}`, `[{"a":1},{"a":"x"},null]`, `{"loose":[{"a":1},null,null]}`, mismatch(`"loose",1,"a"`, 8)},
 		{"a list of numbers", `{strict{list}}`, `{"list":[1,"x"]}`, `{"strict":{"list":null}}`, mismatch(`"strict","list",1`, 9)},
+		{"a part of a list of numbers", `{strict{list(first: 1, skip: 1)}}`, `{"list":[1,2.0,3]}`, `{"strict":{"list":[2]}}`, ""},
 		{"null in a list that can't have it", `{stricts{a}}`, `[{"a":1},null]`, `{"stricts":null}`, mismatch(`"stricts",1`, 2)},
 		{"a root that is a number", `{number}`, `1.0`, `{"number":1}`, ""},
 		{"or should be one", `{number}`, `"x"`, `{"number":null}`, mismatch(`"number"`, 2)},

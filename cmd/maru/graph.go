@@ -8,6 +8,7 @@ import (
 
 // graphCommand makes documents of the graph and the views.
 type graphCommand struct {
+	SDL     graphSDLCommand     `cmd:"" name:"sdl" help:"Print the graph as a GraphQL schema."`
 	OpenAPI graphOpenAPICommand `cmd:"" name:"openapi" help:"Describe the views as an OpenAPI 3.1 document, with a JSON Schema each."`
 	Types   graphTypesCommand   `cmd:"" help:"Write the types of the views' answers."`
 }

@@ -17,7 +17,7 @@ type commands struct {
 	Check    checkCommand    `cmd:"" help:"Find all that is wrong with a configuration file."`
 	Explain  explainCommand  `cmd:"" help:"Tell which route takes a request, why that one, and what happens then."`
 	Routes   routesCommand   `cmd:"" help:"List the routes by precedence."`
-	Graph    graphCommand    `cmd:"" help:"Make documents of the views: OpenAPI, types."`
+	Graph    graphCommand    `cmd:"" help:"Make documents of the graph and its views: GraphQL schema, OpenAPI, types."`
 	Plan     planCommand     `cmd:"" help:"Write down the plans of the views, and tell what a change does to them."`
 	Register registerCommand `cmd:"" help:"Keep a service registered that can not do so itself."`
 	Import   importCommand   `cmd:"" help:"Make a configuration file of that of another gateway."`
