@@ -289,6 +289,10 @@ POST; time counts from when a request was due. Three endpoints answer in 10 ms Â
 did not come within 10 s, over fault and recovery. *Recovery* is the time from the end of the fault until no request failed any more and, for two seconds, the p99 was at most 1.5 times
 the healthy one with every endpoint in use. *Attempts* are what reached the backends per request; a closed port does not count them.
 
+The last line of each section tells how late calls left the generator: what else the machine had to do in those seconds. Above some milliseconds, quantiles and their ratios
+are those of the machine; failures still count. Under overload each backend works on four requests at a time, 40 ms each, four times what they can do comes for 30 s, and one
+in ten is *important* (` + "`priority: high`" + ` on its route); HAProxy and nginx have a bound for each server there.
+
 `
 
 // writeReport writes the tables into the report.
