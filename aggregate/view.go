@@ -218,15 +218,26 @@ func (b *builder) varyOf(v *View) string {
 		}
 	}
 	for _, p := range v.plans {
-		for _, f := range p.fetches {
-			if f.source.cfg.Vary != nil {
-				for _, name := range *f.source.cfg.Vary {
-					names[strings.ToLower(name)] = true
-				}
-			}
+		for _, name := range p.Vary() {
+			names[name] = true
 		}
 	}
 	return strings.Join(slices.Sorted(maps.Keys(names)), ", ")
+}
+
+// Vary names, in lower case and sorted, the request fields that the answer depends
+// on because a source declares them.
+func (p *Plan) Vary() []string {
+	names := make(map[string]bool)
+	for _, f := range p.fetches {
+		if f.source.cfg.Vary == nil {
+			continue
+		}
+		for _, name := range *f.source.cfg.Vary {
+			names[strings.ToLower(name)] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // client is the name of the variant for a request.

@@ -84,6 +84,9 @@ func arguments(list []graphql.Arg, at int) []aggregate.Arg {
 // runner runs a plan of the graph.
 type runner struct{ plan *aggregate.Plan }
 
+// Vary names the request fields that its sources look at.
+func (u runner) Vary() []string { return u.plan.Vary() }
+
 // Run answers for a request.
 func (u runner) Run(r *message.Request, vars [][]byte) (graphql.Answer, error) {
 	res, err := u.plan.Execute(r, vars)

@@ -179,7 +179,7 @@ func (w *writer) refuse(r *message.Request, no *refusal) *message.Response {
 	if w.door.cfg.Status == year && resp.Status >= 300 {
 		w.media = mediaResponse // application/json stands for 2xx alone there
 	}
-	w.head(resp, true)
+	w.head(resp, "Accept", true)
 	var out scan.Output
 	out.Byte('{')
 	writeErrors(&out, no.faults)
@@ -188,9 +188,9 @@ func (w *writer) refuse(r *message.Request, no *refusal) *message.Response {
 	return resp
 }
 
-func (w *writer) head(resp *message.Response, failed bool) {
+func (w *writer) head(resp *message.Response, vary string, failed bool) {
 	resp.Header.AppendID(message.ContentType, w.media.String())
-	resp.Header.AppendID(message.Vary, "Accept")
+	resp.Header.AppendID(message.Vary, vary)
 	if failed {
 		resp.Header.AppendID(message.CacheControl, "no-store")
 	}
@@ -267,7 +267,7 @@ func (w *writer) run(r *message.Request, p *plan, vars values) (*message.Respons
 	if len(a.faults) > 0 && w.door.cfg.Status == year && w.media == mediaResponse {
 		resp.Status, resp.Reason = 294, "Partial Success"
 	}
-	w.head(resp, len(a.faults) > 0)
+	w.head(resp, p.vary, len(a.faults) > 0)
 	a.pieces = out.Segments(nil)
 	resp.Owner = a
 	if len(a.pieces) == 1 {

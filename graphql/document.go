@@ -154,15 +154,20 @@ func placesOf(e *gqlerror.Error) []place {
 	return out
 }
 
-// maxCached is how many documents of requests are kept, compiled.
-const maxCached = 1000
+// maxCached is how many documents of requests are kept, compiled, and
+// maxCachedBytes how long their texts may be together.
+const (
+	maxCached      = 1000
+	maxCachedBytes = 4 << 20
+)
 
 // cache keeps the documents that were used last.
 type cache struct {
-	max int
+	max, maxBytes int
 
-	mu   sync.Mutex
-	docs map[string]*cached
+	mu    sync.Mutex
+	docs  map[string]*cached
+	bytes int
 	// newest and oldest are the ends of a list by use.
 	newest, oldest *cached
 }
@@ -198,8 +203,10 @@ func (c *cache) get(text string, compile func() (*document, *refusal)) (*documen
 	}
 	e = &cached{doc: doc}
 	c.docs[text] = e
+	c.bytes += len(text)
 	c.front(e)
-	if len(c.docs) > c.max {
+	for len(c.docs) > c.max || c.bytes > c.maxBytes && c.oldest != e {
+		c.bytes -= len(c.oldest.doc.text)
 		delete(c.docs, c.oldest.doc.text)
 		c.unlink(c.oldest)
 	}

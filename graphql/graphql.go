@@ -48,6 +48,8 @@ type Engine interface {
 
 // Runner is a planned operation; any number of requests run it.
 type Runner interface {
+	// Vary names the request fields that answers depend on.
+	Vary() []string
 	// Run answers for a request. vars are JSON in the order of
 	// [Operation.Variables], nil for one without a value. The error is of the
 	// whole request: the client left, or its time is over.
@@ -149,7 +151,7 @@ func New(cfg Config, engine Engine) (*Door, error) { //nolint:gocritic // once a
 	}
 	d := &Door{
 		cfg: cfg, engine: engine, schema: schema, members: masks, rules: rulesFor(cfg.Introspection == on),
-		known: make(map[string]*document), cache: cache{max: maxCached},
+		known: make(map[string]*document), cache: cache{max: maxCached, maxBytes: maxCachedBytes},
 	}
 	if err := d.loadDocuments(); err != nil {
 		return nil, err

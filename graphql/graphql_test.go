@@ -39,6 +39,7 @@ type recorder struct {
 	errors []graphql.PartError
 	refuse []graphql.Fault
 	fail   error
+	vary   []string
 
 	mu       sync.Mutex
 	prepared []string
@@ -76,6 +77,8 @@ func (e *recorder) Run(_ *message.Request, vars [][]byte) (graphql.Answer, error
 	}
 	return e, nil
 }
+
+func (e *recorder) Vary() []string { return e.vary }
 
 func (e *recorder) Errors() []graphql.PartError { return e.errors }
 

@@ -157,6 +157,18 @@ func TestErrorsOfPartsAndOfTheWhole(t *testing.T) {
 	}
 }
 
+// What the services' answers depend on is told to caches.
+func TestVary(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, open(), &recorder{vary: []string{"accept-language", "authorization"}})
+	if a := post(t, d, "{ratio}", ""); a.header["vary"] != "Accept, accept-language, authorization" {
+		t.Errorf("Vary: %s", a.header["vary"])
+	}
+	if a := post(t, d, "{nope}", ""); a.header["vary"] != "Accept" || a.header["cache-control"] != "no-store" {
+		t.Errorf("%v", a.header)
+	}
+}
+
 // A large part is passed on by reference, in several pieces.
 func TestAnswersInPieces(t *testing.T) {
 	t.Parallel()

@@ -18,6 +18,7 @@ type plan struct {
 	roots  []*node // what the engine answers
 	metas  []*node // __schema and __type, which are answered here
 	runner Runner  // nil when the engine has nothing to do
+	vary   string  // the value of Vary
 	slots  []*slot
 	places []*ast.Position // by Selection.At
 }
@@ -125,7 +126,7 @@ func (op *operation) plan(vars values) (*plan, *refusal) {
 // condition's variable is true; nil takes every field, which is the most that the
 // operation can ask for.
 func (op *operation) prepare(holds func(string) bool) (*plan, *refusal) {
-	p := &plan{op: op}
+	p := &plan{op: op, vary: "Accept"}
 	c := &collector{door: op.door, doc: op.doc.ast, holds: holds}
 	root := op.door.schema.Query
 	if op.def.Operation == ast.Mutation {
@@ -154,6 +155,7 @@ func (op *operation) prepare(holds func(string) bool) (*plan, *refusal) {
 		return nil, p.refused(faults)
 	}
 	p.runner = runner
+	p.vary = strings.Join(append([]string{p.vary}, runner.Vary()...), ", ")
 	return p, nil
 }
 
