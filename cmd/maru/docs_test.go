@@ -100,7 +100,7 @@ func TestDocumentsAreTrue(t *testing.T) {
 func mistakes() map[string]*strings.Replacer {
 	return map[string]*strings.Replacer{
 		`"stirp"`:               strings.NewReplacer("strip: 1", "stirp: 1"),
-		`"balanc"`:             strings.NewReplacer("points { balance }", "points { balanc }"),
+		`"balanc"`:              strings.NewReplacer("points { balance }", "points { balanc }"),
 		"once for each element": strings.NewReplacer(`many: "restaurant GET /restaurants?ids={keys,}"`, `one: "restaurant GET /restaurants/{id}"`, "auctions(first: 20)", "auctions"),
 	}
 }

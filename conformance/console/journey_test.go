@@ -31,6 +31,11 @@ routes:
     to: beta
   - { name: gamma, match: "/gamma/{rest...}", to: gamma }
   - { name: hello, match: GET /hello, filters: [respond: { body: hello }] }
+views:
+  GET /both/{id}:
+    merge: [ "alpha GET /a/{id} -> a", "beta GET /b/{a.id:1} -> b" ]
+    parts: { b: 'default {"id":0}' }
+  GET /one: { merge: [ "alpha GET /a/1 -> a" ] }
 `, h.registry, h.services[0].URL, h.services[1].URL, h.services[2].URL, h.services[2].URL)
 }
 
@@ -54,6 +59,7 @@ func TestJourney(t *testing.T) {
 		{"keyboard alone", j.keyboard},
 		{"breaker", j.breaker},
 		{"routes", j.routes},
+		{"views", j.views},
 		{"registry", j.registry},
 		{"configuration", j.configuration},
 		{"pages that are not there", j.missing},
@@ -321,7 +327,7 @@ func (j *journey) routes(t *testing.T) {
 	j.b.goTo(t, j.url, "Overview")
 	j.b.click(t, link("Routes"))
 	j.b.at(t, "Routes")
-	j.b.until(t, `document.querySelectorAll('tbody tr').length === 4`)
+	j.b.until(t, `document.querySelectorAll('tbody tr').length === 6`)
 	if row := eval[string](t, j.b, `[...document.querySelectorAll('tbody tr')].find((r) => r.innerText.startsWith('beta')).innerText`); !strings.Contains(row, "request-id") || !strings.Contains(row, "maru.yaml:") {
 		t.Errorf("the route is shown as %q", row)
 	}
@@ -355,6 +361,26 @@ func (j *journey) instance(t *testing.T) (v struct {
 		Status   string `json:"status"`
 		Override string `json:"override"`
 	}](t, j.h, "/v1/registry/apps/gamma/gamma-1")
+}
+
+// views: the plan is drawn, with the same calls as a table, and has latencies once it
+// was asked for.
+func (j *journey) views(t *testing.T) {
+	j.b.goTo(t, j.url, "Overview")
+	j.b.click(t, link("Views"))
+	j.b.at(t, "Views")
+	j.b.until(t, `document.querySelectorAll('.view-list a').length === 2`)
+	j.b.until(t, `document.querySelectorAll('svg.plan .call').length === 2 && document.querySelectorAll('svg.plan .edge.critical').length === 1`)
+	if label := eval[string](t, j.b, `document.querySelector('svg.plan').getAttribute('aria-label')`); label != "The plan of GET /both/{id}: 2 calls; the longest way is 1, 2. The table below has them all." {
+		t.Errorf("the drawing is called %q", label)
+	}
+	j.h.load(t, "/both/1", 5)
+	j.b.until(t, `[...document.querySelectorAll('table.calls tbody tr')].some((r) => r.innerText.includes('alpha GET /a/{id}') && r.cells[4].innerText === '5')`)
+	j.b.audit(t, "views")
+	// By keyboard: the other view.
+	j.b.do(t, chromedp.Focus(`.view-list li:nth-child(2) a`), chromedp.KeyEvent(kb.Enter))
+	j.b.until(t, `document.querySelectorAll('svg.plan .call').length === 1 && location.search.includes('one')`)
+	j.b.audit(t, "another view")
 }
 
 func (j *journey) registry(t *testing.T) {
@@ -454,7 +480,7 @@ func (j *journey) languages(t *testing.T) {
 	}
 	j.b.do(t, chromedp.Reload())
 	j.b.at(t, "서비스") // it is kept
-	for _, page := range []string{"", "services/alpha", "routes", "registry"} {
+	for _, page := range []string{"", "services/alpha", "routes", "views", "registry"} {
 		j.b.do(t, chromedp.Navigate(j.url+page))
 		j.b.until(t, `document.querySelector('h1')`)
 		j.b.audit(t, "ko "+page)
@@ -469,7 +495,7 @@ func (j *journey) looks(t *testing.T) {
 	grounds := make(map[string]string)
 	for _, scheme := range []string{"light", "dark"} {
 		j.b.scheme(t, scheme)
-		for page, heading := range map[string]string{"": "Overview", "services": "Services", "services?view=table": "Services", "services/alpha": "alpha", "routes": "Routes", "registry": "Registry"} {
+		for page, heading := range map[string]string{"": "Overview", "services": "Services", "services?view=table": "Services", "services/alpha": "alpha", "routes": "Routes", "views": "Views", "registry": "Registry"} {
 			j.b.goTo(t, j.url+page, heading)
 			j.b.until(t, `document.querySelector('.strip p')`)
 			j.b.audit(t, scheme+" "+page)
@@ -488,7 +514,7 @@ func (j *journey) looks(t *testing.T) {
 	j.b.until(t, ground+" === "+quoted(grounds["dark"]))
 
 	j.b.do(t, chromedp.EmulateViewport(320, 700))
-	for page, heading := range map[string]string{"": "Overview", "services": "Services", "services/alpha": "alpha", "routes": "Routes", "registry": "Registry"} {
+	for page, heading := range map[string]string{"": "Overview", "services": "Services", "services/alpha": "alpha", "routes": "Routes", "views": "Views", "registry": "Registry"} {
 		j.b.goTo(t, j.url+page, heading)
 		j.b.until(t, `document.querySelector('.strip p')`)
 		j.b.audit(t, "320 px wide "+page)

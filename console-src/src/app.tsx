@@ -12,6 +12,7 @@ import { Registry } from './pages/registry.tsx';
 import { Routes } from './pages/routes.tsx';
 import { ServicePage } from './pages/service.tsx';
 import { Services } from './pages/services.tsx';
+import { Views } from './pages/views.tsx';
 import { Empty, Title } from './parts.tsx';
 import { href, place } from './router.ts';
 import { useStore } from './store.ts';
@@ -49,6 +50,7 @@ function TopBar() {
     ['', say('overview')],
     ['services', say('services')],
     ['routes', say('routes')],
+    ['views', say('views')],
     ['registry', say('registry')],
   ] as const;
   return (
@@ -120,6 +122,7 @@ function Page() {
   const why = useStore(refusal);
   const late = useLate(now === null);
   if (first === 'routes' && path.length === 1) return <Routes />;
+  if (first === 'views' && path.length === 1) return <Views />;
   if (first === 'registry' && path.length === 1) return <Registry />;
   const known = path.length === 0 || (first === 'services' && path.length <= 2);
   if (!known) {
