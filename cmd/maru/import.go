@@ -9,6 +9,8 @@ import (
 
 	"github.com/maru-msa/maru/diag"
 	"github.com/maru-msa/maru/krakend"
+	"github.com/maru-msa/maru/openapi"
+	"github.com/maru-msa/maru/sdl"
 	"github.com/maru-msa/maru/sketch"
 	"github.com/maru-msa/maru/spring"
 )
@@ -17,6 +19,8 @@ import (
 type importCommand struct {
 	Spring  importSpringCommand  `cmd:"" help:"Make a configuration file of one for Spring Cloud Gateway or Zuul."`
 	Krakend importKrakendCommand `cmd:"" help:"Make a configuration file of a krakend.json."`
+	OpenAPI importOpenAPICommand `cmd:"" name:"openapi" help:"Make sources and a graph of an OpenAPI document."`
+	GraphQL importGraphQLCommand `cmd:"" name:"graphql" help:"Make the types of a graph of a GraphQL schema."`
 }
 
 // importOutput says where the maru.yaml and the findings go.
@@ -142,6 +146,46 @@ Example:
 
 // Run reads the file and writes what became of it.
 func (c *importKrakendCommand) Run() error { return c.one(c.File, krakend.Import) }
+
+// importOpenAPICommand reads an OpenAPI document.
+type importOpenAPICommand struct {
+	File string `arg:"" help:"An OpenAPI document of version 3, YAML or JSON." placeholder:"FILE"`
+
+	importOutput
+}
+
+// Help is shown by maru import openapi --help.
+func (importOpenAPICommand) Help() string {
+	return `Prints a service, a graph and a first view to prune: types of the named schemas, one: of GET /xs/{id}, many: of parameters that list
+ids, by: and links of fields such as xId, marked as guesses. The last view is a comment.` + contractHelp + `
+  maru import openapi specs/member.yaml -o maru.yaml`
+}
+
+// contractHelp ends the help of those that make a graph.
+const contractHelp = ` What has no equal is a finding with its place.
+Exit code 0: no findings; 2: findings, or the command line is wrong; 1: a file can't be read or written.
+
+Example:`
+
+// Run reads the file and writes what became of it.
+func (c *importOpenAPICommand) Run() error { return c.one(c.File, openapi.Import) }
+
+// importGraphQLCommand reads a GraphQL schema.
+type importGraphQLCommand struct {
+	File string `arg:"" help:"A schema in GraphQL's definition language." placeholder:"FILE"`
+
+	importOutput
+}
+
+// Help is shown by maru import graphql --help.
+func (importGraphQLCommand) Help() string {
+	return `Prints the types of a graph to prune. A schema does not say where values come from: the fields of Query and Mutation are comments
+in which a call is missing.` + contractHelp + `
+  maru import graphql schema.graphql -o maru.yaml`
+}
+
+// Run reads the file and writes what became of it.
+func (c *importGraphQLCommand) Run() error { return c.one(c.File, sdl.Import) }
 
 // readBounded reads a file of at most so many bytes.
 func readBounded(name string, most int64) ([]byte, error) {
