@@ -408,16 +408,10 @@ func (b *builder) declared(at string, roots map[string]RootConfig) map[string]*r
 
 // nearest is the mend for a name that is not known.
 func nearest(name string, known func(func(string) bool)) string {
-	best, least := "", 3
-	for k := range known {
-		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < least || d == least && best != "" && k < best {
-			best, least = k, d
-		}
-	}
-	if best != "" {
+	list := slices.Sorted(known)
+	if best := diag.Nearest(name, list); best != "" {
 		return "did you mean " + best + "?"
 	}
-	list := slices.Sorted(known)
 	if len(list) > 8 {
 		list = append(list[:8], "…")
 	}
@@ -425,31 +419,6 @@ func nearest(name string, known func(func(string) bool)) string {
 		return "there is none yet"
 	}
 	return "known are " + strings.Join(list, ", ")
-}
-
-// distance counts the letters to change, add or drop; more than 64 letters
-// are never near.
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // sortedKeys are the keys of a map in order.

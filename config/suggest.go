@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/maru-msa/maru/diag"
 )
 
 // nearest gives the word that was probably meant, or "".
@@ -15,38 +17,11 @@ func nearest(word string, words []string) string {
 		if strings.ReplaceAll(w, "-", "") == flat {
 			return w
 		}
-		if d := distance(plain, w); d <= bestDistance && (best == "" || d < bestDistance) {
+		if d := diag.Distance(plain, w); d <= bestDistance && (best == "" || d < bestDistance) {
 			best, bestDistance = w, d
 		}
 	}
 	return best
-}
-
-// distance is the number of single-character edits (insert, delete, replace,
-// swap of neighbours) from a to b: the optimal string alignment distance.
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	before, row, next := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		next[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			next[j] = min(row[j]+1, next[j-1]+1, row[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				next[j] = min(next[j], before[j-2]+1)
-			}
-		}
-		before, row, next = row, next, before
-	}
-	return row[len(b)]
 }
 
 // extended gives the only word that word begins with, or that begins with it: a

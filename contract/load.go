@@ -247,7 +247,7 @@ func (l *loader) near(doc *document, pointer string) string {
 	for _, e := range parent.Entries {
 		names = append(names, e.Key.Text)
 	}
-	if best := nearest(unstep(pointer[slash+1:]), names); best != "" {
+	if best := diag.Nearest(unstep(pointer[slash+1:]), names); best != "" {
 		return ": did you mean " + best + "?"
 	}
 	const most = 8
@@ -260,35 +260,4 @@ func unescape(s string) string {
 		return s
 	}
 	return string(percent(nil, s, false))
-}
-
-// nearest gives the word that is at most two edits away, or "".
-func nearest(got string, words []string) string {
-	best, most := "", 3
-	for _, w := range words {
-		if d := edits(got, w); d < most {
-			best, most = w, d
-		}
-	}
-	return best
-}
-
-// edits is the Levenshtein distance.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j]+1, row[j+1]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }

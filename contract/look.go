@@ -3,6 +3,8 @@ package contract
 import (
 	"fmt"
 	"slices"
+
+	"github.com/maru-msa/maru/diag"
 )
 
 // keywords are those of a schema, with the kinds that their values may have.
@@ -44,7 +46,7 @@ func (c *compiler) look(n *Node) {
 		kinds, known := c.known[name]
 		switch {
 		case !known:
-			if best := nearest(name, c.words); best != "" && len(name) > 4 && len(best) > 4 {
+			if best := diag.Nearest(name, c.words); best != "" && len(name) > 4 && len(best) > 4 {
 				c.warn(e.Key, "misspelt", fmt.Sprintf("%s is no keyword and so not checked", name), "write "+best)
 			}
 		case kinds != nil && !slices.Contains(kinds, e.Value.Kind):
@@ -81,8 +83,14 @@ func (c *compiler) effects(n *Node) {
 	}
 	kind := n.str("type")
 	for _, pair := range [][2]string{
-		{"minLength", "string"}, {"maxLength", "string"}, {"pattern", "string"}, {"minItems", "array"}, {"maxItems", "array"},
-		{"uniqueItems", "array"}, {"minProperties", "object"}, {"maxProperties", "object"},
+		{"minLength", "string"},
+		{"maxLength", "string"},
+		{"pattern", "string"},
+		{"minItems", "array"},
+		{"maxItems", "array"},
+		{"uniqueItems", "array"},
+		{"minProperties", "object"},
+		{"maxProperties", "object"},
 	} {
 		if kind != "" && kind != pair[1] && n.has(pair[0]) {
 			c.warn(n.Get(pair[0]), "no-effect", fmt.Sprintf("%s does nothing beside type: %s", pair[0], kind), "remove it, or write type: "+pair[1])

@@ -37,45 +37,11 @@ func (f *faults) oneOf(path, got string, words ...string) {
 		return
 	}
 	e := f.at(path, "%q is not known here", got)
-	if best := nearest(got, words); best != "" {
+	if best := diag.Nearest(got, words); best != "" {
 		e.WithFix("did you mean %s?", best)
 		return
 	}
 	e.WithFix("write one of: %s", strings.Join(words, ", "))
-}
-
-// nearest gives the word that is at most two edits away from got, or "".
-func nearest(got string, words []string) string {
-	best, most := "", 3
-	if len(got) < 4 {
-		most = 2
-	}
-	for _, w := range words {
-		if d := edits(strings.ToLower(got), w); d < most {
-			best, most = w, d
-		}
-	}
-	return best
-}
-
-// edits is the Levenshtein distance.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j]+1, row[j+1]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }
 
 // at names an element of a list.

@@ -210,7 +210,7 @@ func unknownGroup(field, name string, re *regexp.Regexp) *diag.FieldError {
 		}
 	}
 	e := diag.At(field, "$%s: the pattern has no such group", name)
-	if best := nearest(name, names); best != "" {
+	if best := diag.Nearest(name, names); best != "" {
 		return e.WithFix("did you mean ${%s}?", best)
 	}
 	return e.WithFix("the pattern has %d groups; $$ stands for a dollar sign", re.NumSubexp())

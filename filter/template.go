@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/maru-msa/maru/diag"
 	"github.com/maru-msa/maru/message"
 	"github.com/maru-msa/maru/problem"
 )
@@ -179,7 +180,7 @@ func (f *faults) placeholder(path, word string, withProblem bool) (part, bool) {
 	}
 	i := slices.Index(plainWords, base)
 	if i < 0 {
-		if best := nearest(base, plainWords); typ == "" && len(base) >= 4 && best != "" {
+		if best := diag.Nearest(base, plainWords); typ == "" && len(base) >= 4 && best != "" {
 			f.at(path, "{%s} is no placeholder", word).WithFix("did you mean {%s}? {{ stands for a brace", best)
 		}
 		return part{}, false
