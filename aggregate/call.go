@@ -29,15 +29,21 @@ type call struct {
 	when       string
 	idempotent bool
 	strict     bool
-	rpc        *rpc   // of a gRPC source
-	where      string // path in the configuration, for findings
+	rpc        *rpc      // of a gRPC source
+	doc        *document // of a GraphQL source
+	where      string    // path in the configuration, for findings
 }
 
 // safe tells whether the call may be shared, repeated and left out.
-func (c *call) safe() bool { return c.method == "GET" || c.method == "HEAD" || c.idempotent }
+func (c *call) safe() bool {
+	return c.method == "GET" || c.method == "HEAD" || c.idempotent || c.doc != nil && !c.doc.mutation
+}
 
 // word is how explain names the call.
 func (c *call) word() string {
+	if c.doc != nil {
+		return c.source + " " + c.doc.text
+	}
 	if c.rpc != nil {
 		return c.source + " " + strings.TrimPrefix(c.path[0].lit, "/")
 	}
@@ -165,7 +171,10 @@ func parseCall(cfg *CallConfig, src *source, where string) (*call, error) {
 		}
 		c.headers = append(c.headers, headerTemplate{name, value})
 	}
-	if cfg.Body != nil {
+	switch {
+	case c.doc != nil:
+		f.add(c.document(cfg, src))
+	case cfg.Body != nil:
 		body, err := parseBody(cfg.Body)
 		if err != nil {
 			f.add(diag.Under("body", err))
@@ -211,7 +220,9 @@ func (c *call) short(kind sourceKind, text string) error {
 		return nil
 	case sourceGRPC:
 		return c.shortRPC(text)
-	case sourceHTTP, sourceGraphQL:
+	case sourceGraphQL:
+		return c.shortGraphQL(text)
+	case sourceHTTP:
 	}
 	return c.shortHTTP(text)
 }
@@ -366,6 +377,21 @@ func validName(s string) bool {
 	return true
 }
 
+// document settles what only calls of a GraphQL source have.
+func (c *call) document(cfg *CallConfig, src *source) error {
+	c.path = []piece{{lit: "/graphql"}}
+	if src.cfg.Path != "" {
+		c.path[0].lit = src.cfg.Path
+	}
+	if cfg.At != "" {
+		c.at = append([]string{"data", c.doc.field}, c.at...)
+	}
+	if cfg.Body != nil {
+		return diag.At("body", "the body of a GraphQL call is its document, which is made of what views select").WithFix("leave it out")
+	}
+	return c.pairsDocument(&cfg.Pair)
+}
+
 // bodyTemplate is a JSON value with variables in it.
 type bodyTemplate struct {
 	lit    string // JSON before value or members
@@ -375,6 +401,8 @@ type bodyTemplate struct {
 	values []*bodyTemplate
 	list   bool
 	object bool
+	bare   bool   // whole is a number or a boolean: one that came as text loses its quotes
+	entity string // whole is all keys, as objects of that type with members by names
 }
 
 func (b *bodyTemplate) variables(f func(*variable)) {

@@ -326,6 +326,9 @@ func (c *compiler) newFetch(call *call, kind fetchKind, depth int) *fetch {
 		slots: make(map[*variable]slot), order: len(c.p.fetches), stats: new(nodeStats),
 	}
 	f.elem, f.body = member(f.build, scan.Root, call.at)
+	if call.doc != nil {
+		f.refusals = wantRefusals(f.build)
+	}
 	switch call.pairing.how {
 	case pairMap:
 		if kind.batched() {
@@ -818,6 +821,14 @@ func (c *compiler) sort(lv *level, d *Directive, by string) {
 // finish compiles masks and works out what waits for what.
 func (c *compiler) finish() {
 	for _, f := range c.p.fetches {
+		if f.call.doc != nil {
+			asked, err := f.call.ask(f.build, f.body)
+			if err != nil {
+				c.fail(0, "%s: %v", f.call.word(), err).fix = "give the field a path of names"
+				continue
+			}
+			f.call = asked
+		}
 		rules := scan.ResponseRules()
 		mask, err := f.build.Mask(rules)
 		if err != nil {

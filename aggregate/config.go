@@ -131,7 +131,8 @@ func (k *KeyConfig) UnmarshalList(list []string) error {
 }
 
 // CallConfig is one call. The short form is "source METHOD /path?query [at path]
-// [-> name]".
+// [-> name]"; to a gRPC source "source package.Service/Method"; to a GraphQL source
+// "source field(arg: {name})" or "source _entities Type(key)".
 type CallConfig struct {
 	// Call is the short form.
 	Call string `yaml:"call"`
@@ -152,7 +153,8 @@ type CallConfig struct {
 	When string `yaml:"when"`
 	// Idempotent tells that sending it twice is the same as once, also for POST.
 	Idempotent bool `yaml:"idempotent"`
-	// Strict fails the part when the answer has a key twice.
+	// Strict fails the part when the answer has a key twice, or errors beside the
+	// data of a GraphQL source.
 	Strict bool `yaml:"strict"`
 	// As names the answer in a merge.
 	As string `yaml:"as"`

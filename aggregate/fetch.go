@@ -69,6 +69,7 @@ type callState struct {
 	active active
 	room   []byte // of its target
 	shared bool   // body is a flight's
+	flaw   code   // of a GraphQL answer: an error somewhere inside
 	joined bool   // a flight that another request had started
 }
 
@@ -91,7 +92,7 @@ func (s *fetchState) reset() {
 			c.body, c.shared = nil, false
 		}
 		c.body = c.body[:0]
-		c.failure = failure{}
+		c.failure, c.flaw = failure{}, codeOK
 	}
 	s.calls, s.heads, s.links, s.whole = s.calls[:0], s.heads[:0], s.links[:0], failure{}
 	s.began, s.took = time.Time{}, 0
@@ -258,6 +259,9 @@ func (x *run) scan(s *fetchState, c *callState) failure {
 	c.tape = scan.NewTape()
 	if err := scan.Scan(s.f.mask, c.body, c.tape); err != nil {
 		return failure{code: codeInvalid}
+	}
+	if s.f.refusals != nil {
+		return x.refused(s, c)
 	}
 	return failure{}
 }

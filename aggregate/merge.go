@@ -102,6 +102,11 @@ func (m *mergeBuilder) entry(i int) {
 	if src == nil {
 		return
 	}
+	if call.doc != nil {
+		m.b.f.at(m.where(i), "a GraphQL source answers only what is selected, and a merge takes whole answers").
+			WithFix("make it a field of Query below graph:, and select it")
+		return
+	}
 	f := &fetch{
 		id: len(m.p.fetches), call: call, source: src, build: new(scan.Builder), slots: make(map[*variable]slot),
 		stats: new(nodeStats), depth: 1, order: i, maxCalls: 1, maxKeys: 1,

@@ -94,6 +94,7 @@ func (p *Plan) Execute(r *message.Request, vars [][]byte) (*Result, error) {
 	}
 	x.out.Byte('{')
 	_, ok := x.members(p.root, 0, elem{}, true)
+	x.noteFlaws()
 	x.out.Byte('}')
 	if x.cause != nil {
 		r.X.Cause = x.cause

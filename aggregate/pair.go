@@ -167,6 +167,7 @@ func (s *fetchState) byPosition(c *callState, e elem) {
 		s.give(key, elem{t, n})
 		key++
 	}
+	s.refusedElements(c)
 }
 
 // give gives a key one value: an element, or its whole list.

@@ -91,6 +91,7 @@ type fetch struct {
 	lists    []bool   // by gather: a place holds a list of keys
 	keyNames []string // of a key with several fields
 	stats    *nodeStats
+	refusals *refusals // of a GraphQL source
 }
 
 // gather says where a fetch's keys come from: elements of a level, or inputs.

@@ -186,6 +186,10 @@ func escape(b, t []byte) []byte {
 
 func (w *writer) body(b []byte, t *bodyTemplate) []byte {
 	switch {
+	case t.entity != "":
+		return w.entities(b, t)
+	case t.bare:
+		return appendBare(b, w.bodyValue(nil, t.whole))
 	case t.whole != nil:
 		return w.bodyValue(b, t.whole)
 	case t.text != nil:
@@ -219,6 +223,34 @@ func (w *writer) body(b []byte, t *bodyTemplate) []byte {
 		return append(b, '}')
 	}
 	return append(b, t.lit...)
+}
+
+// entities writes all keys as representations (Apollo Federation).
+func (w *writer) entities(b []byte, t *bodyTemplate) []byte {
+	b = append(b, '[')
+	for i := w.c.from; i < w.c.to; i++ {
+		if i > w.c.from {
+			b = append(b, ',')
+		}
+		b = appendQuoted(append(b, `{"__typename":`...), t.entity)
+		for k, part := range w.s.keys.key(i) {
+			b = append(appendQuoted(append(b, ','), t.names[k]), ':')
+			b = append(b, part...)
+		}
+		b = append(b, '}')
+	}
+	return append(b, ']')
+}
+
+// appendBare appends a value without its quotes when it is a number or a boolean
+// that came as text.
+func appendBare(b, span []byte) []byte {
+	if n := len(span); n > 2 && span[0] == '"' {
+		if text := string(span[1 : n-1]); jsonNumber(text) || text == "true" || text == "false" {
+			return append(b, text...)
+		}
+	}
+	return append(b, span...)
 }
 
 // bodyValue writes a variable as the JSON that it is: {keys} as a list, of

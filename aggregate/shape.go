@@ -336,6 +336,16 @@ func (x *run) note(l *level, f failure) {
 		}
 		n.part, n.policy = l.shown, l.policy.kind
 	}
+	x.addNote(n)
+}
+
+// noteAt notes a failure inside a part that is there.
+func (x *run) noteAt(part string, why code) {
+	x.p.graph.env.Count(x.p.Name, why.String())
+	x.addNote(note{code: why, n: 1, part: part})
+}
+
+func (x *run) addNote(n note) {
 	for i := range x.notes {
 		if o := &x.notes[i]; !x.p.graphql && o.part == n.part && o.code == n.code {
 			o.n++

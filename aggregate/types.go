@@ -182,6 +182,7 @@ func (b *builder) types() {
 	for _, name := range names {
 		b.keys(b.g.types[name])
 		b.proven(b.g.types[name])
+		b.documents(b.g.types[name])
 	}
 }
 
@@ -400,6 +401,7 @@ func (b *builder) declared(at string, roots map[string]RootConfig) map[string]*r
 			r.args[arg] = rootArg{typ: t, def: strings.TrimSpace(def), hasDef: has}
 		}
 		if r.call = b.call(&cfg.Call, at+"."+name+".call"); r.call != nil {
+			b.rootDocument(r, at == "graph.Mutation")
 			out[name] = r
 		}
 	}

@@ -332,6 +332,7 @@ func (x *run) respondAll() (*message.Response, error) {
 		first = x.merged(first)
 	} else {
 		first, _ = x.members(x.p.root, 0, elem{}, first)
+		x.noteFlaws()
 	}
 	if len(x.notes) > 0 && x.p.partial == partialBody && !x.p.graphql {
 		x.errorsMember(first)

@@ -210,6 +210,16 @@ func (b *Builder) Path(parent Field, path string) Field {
 	return f
 }
 
+// Wanted lists the members that are wanted by name below f, in the order in which
+// they were first wanted, and their numbers.
+func (b *Builder) Wanted(f Field) (names []string, fields []Field) {
+	n := b.at(f)
+	for _, kid := range n.kids {
+		fields = append(fields, kid.field)
+	}
+	return n.names, fields
+}
+
 // Any wants every member below parent that has no node of its own: all get one
 // number, and an entry with the name (Tape.Name).
 func (b *Builder) Any(parent Field) Field {
