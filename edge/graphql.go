@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"strings"
 	"time"
 
 	"github.com/maru-msa/maru/aggregate"
@@ -26,7 +27,14 @@ func (b *builder) graphql(g *aggregate.Graph) filter.Func {
 	if d == nil {
 		return nil
 	}
-	return d.Do
+	count := b.rt.env.Count
+	return func(r *message.Request) (*message.Response, error) {
+		p, err := d.Do(r)
+		if code, refused := strings.CutPrefix(r.X.Reason, "graphql_"); refused {
+			count("graphql", "graphql", code)
+		}
+		return p, err //nolint:wrapcheck // the client has left
+	}
 }
 
 // planner is the graph as the GraphQL front door needs it.

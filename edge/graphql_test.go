@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/maru-msa/maru/aggregate"
@@ -143,6 +144,28 @@ func TestGraphQLMakesTheCallsOfItsPlan(t *testing.T) {
 	}
 }
 
+// Many requests share documents, plans and their memory.
+func TestGraphQLManyAtOnce(t *testing.T) {
+	t.Parallel()
+	g := startGraphQL(t, map[string]string{"GET /members/1": `{"id":1,"name":"a"}`, "GET /members/2": `{"id":2,"name":"b"}`}, nil)
+	var all sync.WaitGroup
+	for i := range 40 {
+		id, name := i%2+1, i%4 < 2
+		all.Go(func() {
+			text := fmt.Sprintf(`{"query":"query($id:ID!,$n:Boolean!){member(id:$id){id name @include(if:$n)}}","variables":{"id":%d,"n":%t}}`, id, name)
+			want := fmt.Sprintf(`{"data":{"member":{"id":"%d"}}}`, id)
+			if name {
+				want = fmt.Sprintf(`{"data":{"member":{"id":"%d","name":"%c"}}}`, id, 'a'+id-1)
+			}
+			a := g.Say("public", fmt.Sprintf("POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(text), text))
+			if a.Body != want {
+				t.Errorf("got %s, want %s", a.Body, want)
+			}
+		})
+	}
+	all.Wait()
+}
+
 // What is null where it can't be takes the nearest thing that can (GraphQL §6.4.4).
 func TestGraphQLNullsBubble(t *testing.T) {
 	t.Parallel()
@@ -246,4 +269,5 @@ func TestGraphQLIsARoute(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d", request, a.Status, a.Body, status)
 		}
 	}
+	g.AwaitCount("graphql graphql document_not_found", 1)
 }

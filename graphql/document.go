@@ -51,7 +51,7 @@ func (d *Door) compile(name, text string) (*document, *refusal) {
 	doc := &document{text: text, ast: parsed}
 	for _, def := range parsed.Operations {
 		if def.Operation == ast.Subscription {
-			return nil, invalid("SUBSCRIPTION_UNSUPPORTED", "subscriptions are not supported", placeOf(def.Position))
+			return nil, unsupported(def)
 		}
 		op := &operation{door: d, doc: doc, def: def, plans: make(map[string]*plan)}
 		if op.conditions = conditionsOf(def, parsed); len(op.conditions) > maxConditions {
@@ -60,6 +60,10 @@ func (d *Door) compile(name, text string) (*document, *refusal) {
 		doc.ops = append(doc.ops, op)
 	}
 	return doc, nil
+}
+
+func unsupported(def *ast.OperationDefinition) *refusal {
+	return invalid("SUBSCRIPTION_UNSUPPORTED", "subscriptions are not supported", placeOf(def.Position))
 }
 
 // parse reads a document's text; the parser stops at the limit of tokens.
@@ -101,10 +105,16 @@ func (d *Door) validate(doc *ast.QueryDocument) *refusal {
 		})
 	}
 	core.Walk(d.schema, doc, &events)
-	if len(no.faults) > 0 {
-		return no
+	if len(no.faults) == 0 {
+		return nil
 	}
-	return nil
+	for _, def := range doc.Operations { // say so first, where the schema has none
+		if def.Operation == ast.Subscription && d.schema.Subscription == nil {
+			no.faults = append(unsupported(def).faults, no.faults[:min(len(no.faults), maxErrors-1)]...)
+			break
+		}
+	}
+	return no
 }
 
 const introspectionRule = "NoIntrospection"

@@ -44,7 +44,7 @@ func TestStatusByTheTable(t *testing.T) {
 		{"which operation", `{"query":"query A{ratio} query B{ratio}"}`, [3]int{400, 200, 422}, "OPERATION_RESOLUTION_FAILURE"},
 		{"no such operation", `{"query":"query A{ratio}","operationName":"B"}`, [3]int{400, 200, 422}, "OPERATION_RESOLUTION_FAILURE"},
 		{"no operation", `{"query":"fragment F on Member { id }"}`, [3]int{400, 200, 422}, "GRAPHQL_VALIDATION_FAILED"},
-		{"subscription", `{"query":"subscription{ratio}"}`, [3]int{400, 200, 422}, "GRAPHQL_VALIDATION_FAILED"},
+		{"subscription", `{"query":"subscription{ratio}"}`, [3]int{400, 200, 422}, "SUBSCRIPTION_UNSUPPORTED"},
 	}
 	doors := [3]*graphql.Door{}
 	for i, status := range []string{"compat", "compat", "2026"} {
