@@ -41,7 +41,7 @@ func rows() []row {
 		{"5", []string{"k8s", "console", "admin", "audit", "scaffold"}},
 		{"6", []string{"config"}},
 		{"6¼", []string{"sketch"}}, // what importers share
-		{"6½", []string{"demo", "bench", "spring", "krakend", "openapi", "sdl"}}, // estates, benchmarks and importers stand on the house, the commands start them
+		{"6½", []string{"demo", "bench", "spring", "krakend", "openapi", "sdl", "protobuf"}}, // estates, benchmarks and importers stand on the house, the commands start them
 		{"7", []string{"cmd/maru"}},
 	}
 }

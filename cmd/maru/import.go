@@ -10,6 +10,7 @@ import (
 	"github.com/maru-msa/maru/diag"
 	"github.com/maru-msa/maru/krakend"
 	"github.com/maru-msa/maru/openapi"
+	"github.com/maru-msa/maru/protobuf"
 	"github.com/maru-msa/maru/sdl"
 	"github.com/maru-msa/maru/sketch"
 	"github.com/maru-msa/maru/spring"
@@ -21,6 +22,7 @@ type importCommand struct {
 	Krakend importKrakendCommand `cmd:"" help:"Make a configuration file of a krakend.json."`
 	OpenAPI importOpenAPICommand `cmd:"" name:"openapi" help:"Make sources and a graph of an OpenAPI document."`
 	GraphQL importGraphQLCommand `cmd:"" name:"graphql" help:"Make the types of a graph of a GraphQL schema."`
+	Proto   importProtoCommand   `cmd:"" help:"Make a gRPC source and a graph of a .proto file or a descriptor set."`
 }
 
 // importOutput says where the maru.yaml and the findings go.
@@ -186,6 +188,23 @@ in which a call is missing.` + contractHelp + `
 
 // Run reads the file and writes what became of it.
 func (c *importGraphQLCommand) Run() error { return c.one(c.File, sdl.Import) }
+
+// importProtoCommand reads a .proto file or a descriptor set.
+type importProtoCommand struct {
+	File string `arg:"" help:"A .proto file, or a descriptor set (.binpb, .pb)." placeholder:"FILE"`
+
+	importOutput
+}
+
+// Help is shown by maru import proto --help.
+func (importProtoCommand) Help() string {
+	return `Prints a service, a source with the file as its contract, a type for each message and an entry of Query for each method, to prune.
+Imports are not followed: messages of other files are any JSON.` + contractHelp + `
+  maru import proto specs/location.proto -o maru.yaml`
+}
+
+// Run reads the file and writes what became of it.
+func (c *importProtoCommand) Run() error { return c.one(c.File, protobuf.Import) }
 
 // readBounded reads a file of at most so many bytes.
 func readBounded(name string, most int64) ([]byte, error) {
