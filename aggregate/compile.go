@@ -47,7 +47,7 @@ type compiler struct {
 func (g *Graph) compile(op *operation) (*Plan, []fault) {
 	c := &compiler{
 		g: g, op: op, merged: make(map[string]*fetch),
-		p: &Plan{Name: op.name, Client: op.client, graph: g, inputs: op.inputs, graphql: op.graphql},
+		p: &Plan{Name: op.name, Client: op.client, graph: g, serial: g.serial.Add(1), inputs: op.inputs, graphql: op.graphql},
 	}
 	top := &level{bound: 1, bounded: true, required: true}
 	c.p.levels = []*level{top}

@@ -54,7 +54,7 @@ type entryCondition struct {
 // mergeView compiles merge:.
 func (b *builder) mergeView(v *View, at string) {
 	m := &mergeBuilder{
-		b: b, v: v, at: at, p: &Plan{Name: v.Route, graph: b.g, inputs: v.inputs, merge: new(merge)},
+		b: b, v: v, at: at, p: &Plan{Name: v.Route, graph: b.g, serial: b.g.serial.Add(1), inputs: v.inputs, merge: new(merge)},
 		names: make(map[string]*entry),
 	}
 	top := &level{bound: 1, bounded: true, required: true, sub: &object{}}
@@ -424,11 +424,15 @@ func (x *run) merged(first bool) bool {
 func (x *run) entry(e *entry, s *levelState, r row) wrote {
 	switch {
 	case r.code != codeOK:
-		return x.failed(&outField{level: e.level}, r.failure)
+		return x.failed(&outField{level: e.level}, 0, r.failure)
 	case r.null || len(s.elems) == 0:
 		return x.nothing(&outField{level: e.level})
 	}
+	mark := x.out.Mark()
 	x.out.Span(s.elems[0].tape.Span(s.elems[0].ref))
+	if e.level.policy.kind == policyStale {
+		x.keepStale(e.level, 0, mark, x.noted)
+	}
 	return wroteValue
 }
 

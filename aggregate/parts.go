@@ -3,6 +3,7 @@ package aggregate
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/maru-msa/maru/problem"
 )
@@ -51,8 +52,12 @@ type note struct {
 	code   code
 	policy policyKind
 	n      int
-	path   []step // of the first one
+	age    time.Duration // of the value that stands in; noAge without one
+	path   []step        // of the first one
 }
+
+// noAge is for what stands in without having been there before.
+const noAge time.Duration = -1
 
 // problem is what a client gets when a required part failed. The service's own
 // body never gets out.
@@ -103,6 +108,9 @@ func partialHeaderValue(notes []note) string {
 		b.WriteString(`"` + n.part + `";code=` + n.code.String() + ";policy=" + policy{kind: n.policy}.word())
 		if n.n > 1 {
 			b.WriteString(";n=" + strconv.Itoa(n.n))
+		}
+		if n.age >= 0 {
+			b.WriteString(";age=" + strconv.Itoa(int(n.age/time.Second)))
 		}
 	}
 	return b.String()

@@ -36,6 +36,7 @@ type Plan struct {
 	Client string
 
 	graph   *Graph
+	serial  uint64 // among the plans of the graph
 	inputs  []input
 	fetches []*fetch
 	levels  []*level // levels[0] is the answer itself

@@ -46,6 +46,7 @@ type run struct {
 	cuts  [][]byte // of out
 	trail []step   // of the shape: where in the answer it is
 	notes []note   // parts that failed
+	noted int      // how often one was noted
 	fatal error
 	cause error // of the first call that failed, for the log
 }
@@ -99,7 +100,7 @@ func (x *run) release() {
 	x.r, x.over, x.soft, x.fatal, x.cause = nil, nil, false, nil, nil
 	x.in, x.active, x.notes, x.trail = x.in[:0], x.active[:0], x.notes[:0], x.trail[:0]
 	x.bytes.Store(0)
-	x.traced = false
+	x.traced, x.noted = false, 0
 	big := x.out.Len() > keepBuffer
 	x.out.Reset()
 	if !big {

@@ -2,6 +2,7 @@ package aggregate
 
 import (
 	"slices"
+	"time"
 
 	"github.com/maru-msa/maru/scan"
 )
@@ -168,12 +169,25 @@ func (x *run) mapped(f *outField, e elem) bool {
 
 // level writes what a level has for the at-th element above it.
 func (x *run) level(f *outField, at int) wrote {
+	if f.level.policy.kind != policyStale {
+		return x.laid(f, at)
+	}
+	mark, noted := x.out.Mark(), x.noted
+	w := x.laid(f, at)
+	if w == wroteValue {
+		x.keepStale(f.level, at, mark, noted)
+	}
+	return w
+}
+
+// laid writes what was laid out.
+func (x *run) laid(f *outField, at int) wrote {
 	l := f.level
 	s := &x.levels[l.id]
 	r := s.rows[at]
 	switch {
 	case r.code != codeOK:
-		return x.failed(f, r.failure)
+		return x.failed(f, at, r.failure)
 	case r.null:
 		return x.nothing(f)
 	case f.typ.list:
@@ -306,8 +320,14 @@ func (x *run) nothing(f *outField) wrote {
 }
 
 // failed writes what a part's policy says when it has failed.
-func (x *run) failed(f *outField, why failure) wrote {
+func (x *run) failed(f *outField, at int, why failure) wrote {
 	l := f.level
+	if l.policy.kind == policyStale {
+		if age, ok := x.writeStale(l, at); ok {
+			x.noteAged(l, why, age)
+			return wroteValue
+		}
+	}
 	x.note(l, why)
 	switch l.policy.kind {
 	case policyDefault:
@@ -324,9 +344,13 @@ const maxErrors = 100
 
 // note remembers what failed at the present place of the answer; a required part
 // ends the answer. l is nil for a value that is not as its type says.
-func (x *run) note(l *level, f failure) {
+func (x *run) note(l *level, f failure) { x.noteAged(l, f, noAge) }
+
+// noteAged is note with the age of what stands in.
+func (x *run) noteAged(l *level, f failure, age time.Duration) {
+	x.noted++
 	x.p.graph.env.Count(x.p.Name, f.code.String())
-	n := note{code: f.code, n: 1, part: pathOf(x.trail, false)}
+	n := note{code: f.code, n: 1, part: pathOf(x.trail, false), age: age}
 	if l != nil {
 		if l.policy.kind == policyRequired && !x.p.graphql {
 			if x.fatal == nil {
@@ -349,6 +373,7 @@ func (x *run) addNote(n note) {
 	for i := range x.notes {
 		if o := &x.notes[i]; !x.p.graphql && o.part == n.part && o.code == n.code {
 			o.n++
+			o.age = max(o.age, age)
 			return
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/maru-msa/maru/diag"
 )
@@ -125,6 +126,8 @@ type Graph struct {
 	fragments map[string][]Selection
 	clients   []ClientConfig
 	views     map[string]*View
+	serial    atomic.Uint64 // of plans
+	stale     staleParts
 }
 
 // builder resolves a Config into a Graph.

@@ -94,6 +94,16 @@ type Mark struct{ buf, cuts, size int }
 // Mark gives the present end.
 func (o *Output) Mark() Mark { return Mark{len(o.buf), len(o.cuts), o.size} }
 
+// Since appends a copy of what came after a Mark to dst.
+func (o *Output) Since(m Mark, dst []byte) []byte {
+	at := m.buf
+	for _, c := range o.cuts[m.cuts:] {
+		dst = append(append(dst, o.buf[at:c.at]...), c.span...)
+		at = c.at
+	}
+	return append(dst, o.buf[at:]...)
+}
+
 // Back takes away what came after a Mark.
 func (o *Output) Back(m Mark) {
 	clear(o.cuts[m.cuts:])
