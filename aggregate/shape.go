@@ -348,7 +348,6 @@ func (x *run) note(l *level, f failure) { x.noteAged(l, f, noAge) }
 
 // noteAged is note with the age of what stands in.
 func (x *run) noteAged(l *level, f failure, age time.Duration) {
-	x.noted++
 	x.p.graph.env.Count(x.p.Name, f.code.String())
 	n := note{code: f.code, n: 1, part: pathOf(x.trail, false), age: age}
 	if l != nil {
@@ -366,14 +365,15 @@ func (x *run) noteAged(l *level, f failure, age time.Duration) {
 // noteAt notes a failure inside a part that is there.
 func (x *run) noteAt(part string, why code) {
 	x.p.graph.env.Count(x.p.Name, why.String())
-	x.addNote(note{code: why, n: 1, part: part})
+	x.addNote(note{code: why, n: 1, part: part, age: noAge})
 }
 
 func (x *run) addNote(n note) {
+	x.noted++
 	for i := range x.notes {
 		if o := &x.notes[i]; !x.p.graphql && o.part == n.part && o.code == n.code {
 			o.n++
-			o.age = max(o.age, age)
+			o.age = max(o.age, n.age)
 			return
 		}
 	}
