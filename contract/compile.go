@@ -128,6 +128,10 @@ func (c *compiler) schema(doc *document, n *Node, way direction) *scan.Schema {
 		return s
 	}
 	c.look(n)
+	if c.circle(doc, n, n, make(map[*Node]bool)) {
+		c.fault(n, "reference", "the schema refers to itself without going into the value", "let the circle pass a property or an element")
+		return s
+	}
 	if ref := n.Get("$ref"); ref != nil {
 		if to, target := c.target(doc, ref); target != nil {
 			s.All = append(s.All, c.schema(to, target, way))
@@ -158,6 +162,39 @@ func (c *compiler) target(doc *document, ref *Node) (*document, *Node) {
 	}
 	c.fault(ref, "reference", "the references lead in a circle", "let one of them be a schema")
 	return nil, nil
+}
+
+// circle tells whether what holds at the same place as n comes back to start.
+func (c *compiler) circle(doc *document, n, start *Node, seen map[*Node]bool) bool {
+	back := func(to *document, next *Node) bool {
+		if next == nil || next.Kind != Object {
+			return false
+		}
+		if next == start {
+			return true
+		}
+		if seen[next] {
+			return false
+		}
+		seen[next] = true
+		return c.circle(to, next, start, seen)
+	}
+	if ref := n.Get("$ref"); ref != nil && (c.openapi || strings.HasPrefix(ref.Text, "#")) {
+		if to, target := c.resolve(doc, ref); back(to, target) {
+			return len(n.Entries) > 1 || n != start || target != start // a pure one is told by target
+		}
+		if c.old {
+			return false
+		}
+	}
+	for _, keyword := range []string{"allOf", "anyOf", "oneOf"} {
+		for _, item := range items(n.Get(keyword)) {
+			if back(doc, item) {
+				return true
+			}
+		}
+	}
+	return n.has("not") && back(doc, n.Get("not"))
 }
 
 // fill reads the keywords that a scan decides.

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"cmp"
+	"encoding/hex"
 	"maps"
 	"slices"
 	"sync"
@@ -125,7 +126,7 @@ type Message struct {
 	Answer bool
 	Status int
 	Media  string
-	Trace  string
+	Trace  [16]byte // zero when there is none
 	At     time.Time
 }
 
@@ -164,7 +165,10 @@ func (d *Drift) row(m *Meter, x *Message, v *Violation) {
 		d.rows[key] = r
 	}
 	r.Count++
-	r.Last, r.Trace = x.At, x.Trace
+	r.Last = x.At
+	if x.Trace != [16]byte{} {
+		r.Trace = hex.EncodeToString(x.Trace[:])
+	}
 }
 
 // evict drops the tenth of the rows that was seen longest ago.

@@ -149,14 +149,7 @@ func (l *loader) document(name string) *document {
 	if l.opt.Sources != nil {
 		l.opt.Sources[shown] = text
 	}
-	var node *Node
-	var findings []diag.Finding
-	switch {
-	case looksJSON(text) || l.opt.Decode == nil:
-		node, findings = readJSON(shown, text)
-	default:
-		node, findings = l.opt.Decode(shown, text)
-	}
+	node, findings := l.decode(shown, text)
 	l.findings = append(l.findings, findings...)
 	if node == nil {
 		if findings == nil {
@@ -167,6 +160,9 @@ func (l *loader) document(name string) *document {
 	d := &document{name: name, node: node, pointers: make(map[*Node]string)}
 	node.walk("", func(n *Node, pointer string) bool {
 		d.pointers[n] = pointer
+		if i := strings.IndexAny(n.Text, "eE"); n.Kind == Number && i >= 0 && !smallExponent([]byte(n.Text[i+1:])) {
+			l.fault(n, "limit", "the exponent is larger than 10,000", "write a smaller number")
+		}
 		return true
 	})
 	l.docs[name] = d
@@ -174,6 +170,19 @@ func (l *loader) document(name string) *document {
 		l.opt.Style.document(d)
 	}
 	return d
+}
+
+// decode reads a text: as JSON where it is some, so that all of its escapes count.
+func (l *loader) decode(name string, text []byte) (*Node, []diag.Finding) {
+	if l.opt.Decode == nil || strings.HasSuffix(name, ".json") {
+		return readJSON(name, text)
+	}
+	if looksJSON(text) {
+		if node, findings := readJSON(name, text); node != nil {
+			return node, findings
+		}
+	}
+	return l.opt.Decode(name, text)
 }
 
 // read reads a bounded file; fs.FS keeps it below the folder.

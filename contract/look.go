@@ -3,6 +3,7 @@ package contract
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/maru-msa/maru/diag"
 )
@@ -47,7 +48,7 @@ func (c *compiler) look(n *Node) {
 		switch {
 		case !known:
 			if best := diag.Nearest(name, c.words); best != "" && len(name) > 4 && len(best) > 4 {
-				c.warn(e.Key, "misspelt", fmt.Sprintf("%s is no keyword and so not checked", name), "write "+best)
+				c.warn(e.Key, "misspelt", name+" is no keyword and so not checked", "write "+best)
 			}
 		case kinds != nil && !slices.Contains(kinds, e.Value.Kind):
 			c.fault(e.Value, "type", name+" has a value of the wrong type", "write "+kindWords(kinds))
@@ -59,11 +60,11 @@ func (c *compiler) look(n *Node) {
 // kindWords names kinds for people.
 func kindWords(kinds []Kind) string {
 	words := [...]string{"null", "true or false", "a number", "a text", "a list", "an object"}
-	out := words[kinds[0]]
-	for _, k := range kinds[1:] {
-		out += " or " + words[k]
+	out := make([]string, 0, len(kinds))
+	for _, k := range kinds {
+		out = append(out, words[k])
 	}
-	return out
+	return strings.Join(out, " or ")
 }
 
 // effects warns of keywords that do nothing, or not what they seem to.

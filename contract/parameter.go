@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/maru-msa/maru/message"
@@ -57,8 +58,7 @@ func (c *compiler) parameter(op *Operation, doc *document, n *Node) {
 		}
 	case inQuery, inCookie:
 	case inHeader:
-		switch message.NameID(p.name) {
-		case message.Accept, message.ContentType, message.Authorization:
+		if slices.Contains([]message.ID{message.Accept, message.ContentType, message.Authorization}, message.NameID(p.name)) {
 			return // as the standard says
 		}
 	default:
@@ -155,7 +155,7 @@ func (o *Operation) Parameters(r *message.Request, closed bool, v *Verdict) {
 	for _, p := range o.params {
 		switch p.in {
 		case inPath:
-			p.path(o, r, v)
+			p.path(r, v)
 		case inQuery:
 			p.query(r.Query, v)
 		case inHeader:
@@ -211,7 +211,7 @@ func (p *parameter) judge(v *Verdict) {
 }
 
 // path checks a parameter of the path.
-func (p *parameter) path(o *Operation, r *message.Request, v *Verdict) {
+func (p *parameter) path(r *message.Request, v *Verdict) {
 	if p.segment == 0 {
 		return
 	}

@@ -22,6 +22,8 @@ const (
 const (
 	maxRepeat = 1000
 	maxTimes  = 10_000
+	// maxExpression is the longest expression that a pattern becomes.
+	maxExpression = 64 << 10
 )
 
 // patterns makes what an ECMA-262 pattern means out of RE2 expressions, all of
@@ -133,6 +135,9 @@ func translate(source string) (*regexp.Regexp, error) {
 		if err := t.term(); err != nil {
 			return nil, err
 		}
+		if t.out.Len() > maxExpression {
+			return nil, errors.New("the pattern grows too long for RE2")
+		}
 	}
 	expr, err := regexp.Compile(t.out.String())
 	if err != nil {
@@ -236,7 +241,7 @@ func (t *translator) repeat() error {
 	if err == nil && isRange && to != "" {
 		high, err = strconv.Atoi(to)
 	}
-	if err != nil || low < 0 { // a brace that stands for itself
+	if standsForItself := err != nil || low < 0; standsForItself {
 		t.emit(`\{`)
 		t.i++
 		return nil
@@ -400,13 +405,13 @@ func (t *translator) codePoint(c byte) (string, error) {
 	if !valid {
 		return "", fmt.Errorf(`\%c needs %d hexadecimal digits`, c, size)
 	}
-	if r := rune(n); utf16.IsSurrogate(r) { //nolint:gosec // four digits
+	if r := rune(n); utf16.IsSurrogate(r) {
 		if !strings.HasPrefix(t.s[t.i:], `\u`) {
 			return "", errors.New("half a surrogate pair is no character")
 		}
 		t.i += 2
 		low, valid := read(4)
-		if both := utf16.DecodeRune(r, rune(low)); valid && both != 0xFFFD { //nolint:gosec // four digits
+		if both := utf16.DecodeRune(r, rune(low)); valid && both != 0xFFFD {
 			return fmt.Sprintf(`\x{%x}`, both), nil
 		}
 		return "", errors.New("half a surrogate pair is no character")
@@ -431,9 +436,22 @@ func (t *translator) property(c byte) (string, error) {
 		}
 	}
 	for _, long := range [][2]string{
-		{"Letter", "L"}, {"Uppercase_Letter", "Lu"}, {"Lowercase_Letter", "Ll"}, {"Titlecase_Letter", "Lt"}, {"Mark", "M"},
-		{"Number", "N"}, {"Decimal_Number", "Nd"}, {"digit", "Nd"}, {"Punctuation", "P"}, {"punct", "P"}, {"Symbol", "S"}, {"Separator", "Z"},
-		{"Space_Separator", "Zs"}, {"Other", "C"}, {"Control", "Cc"}, {"cntrl", "Cc"},
+		{"Letter", "L"},
+		{"Uppercase_Letter", "Lu"},
+		{"Lowercase_Letter", "Ll"},
+		{"Titlecase_Letter", "Lt"},
+		{"Mark", "M"},
+		{"Number", "N"},
+		{"Decimal_Number", "Nd"},
+		{"digit", "Nd"},
+		{"Punctuation", "P"},
+		{"punct", "P"},
+		{"Symbol", "S"},
+		{"Separator", "Z"},
+		{"Space_Separator", "Zs"},
+		{"Other", "C"},
+		{"Control", "Cc"},
+		{"cntrl", "Cc"},
 	} {
 		if name == long[0] {
 			name = long[1]

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/maru-msa/maru/scan"
@@ -131,9 +132,7 @@ func (c *compiler) shape(doc *document, n *Node, depth int) shape {
 	}
 	narrow := func(other shape) {
 		out.types &= other.types
-		for name, values := range other.tags {
-			out.tags[name] = values
-		}
+		maps.Copy(out.tags, other.tags)
 	}
 	if ref := n.Get("$ref"); ref != nil {
 		if to, target := c.resolve(doc, ref); target != nil {

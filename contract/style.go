@@ -89,7 +89,7 @@ func (s *Style) named(key, schema *Node) {
 		s.warn(schema.Get("type"), "ids", fmt.Sprintf("%s is of type %s: JavaScript rounds integers over 2^53", name, kind), "write type: string")
 	}
 	if s.rules.Dates && kind == "string" && dated(name) && !schema.has("format", "pattern", "enum") {
-		s.warn(key, "dates", fmt.Sprintf("%s is called a date and has no format", name), "add format: date-time, or format: date")
+		s.warn(key, "dates", name+" is called a date and has no format", "add format: date-time, or format: date")
 	}
 	if !s.rules.Types || kind == "object" || kind == "array" {
 		return

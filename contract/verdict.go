@@ -84,6 +84,11 @@ func (v *Verdict) Report(r *scan.Report, in, name string) {
 		if x.Name != "" {
 			one.Name = x.Name
 		}
+		for _, mark := range []string{"readOnly", "writeOnly"} {
+			if one.Keyword == "false" && strings.HasSuffix(one.Schema, "/"+mark) {
+				one.Keyword, one.Want = mark, "must not be there: it is "+mark
+			}
+		}
 		v.add(one)
 	}
 	v.more += r.More()

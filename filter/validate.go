@@ -282,7 +282,7 @@ func (v *validator) find(r *message.Request) (*bound, error) {
 	case v.Paths == "open", v.request == off, verdict == route.Options:
 		return nil, nil
 	case v.request == observe:
-		v.record(v.none, contract.Message{Trace: trace(r)}, contract.Violation{In: "path", Keyword: "path", Want: "is no operation of the contract"})
+		v.record(v.none, contract.Message{Trace: r.X.Trace.ID}, contract.Violation{In: "path", Keyword: "path", Want: "is no operation of the contract"})
 		return nil, nil
 	case verdict == route.MethodNotAllowed:
 		p := problem.New(405, "method_not_in_contract", "the contract of this service has no such method here")
@@ -333,7 +333,7 @@ func (v *validator) checkRequest(b *bound, r *message.Request) (*watched, error)
 			return nil, err
 		}
 		p := problem.Of(err)
-		v.record(b.meter, contract.Message{Trace: trace(r)}, contract.Violation{In: "body", Keyword: "media-type", Want: p.Detail})
+		v.record(b.meter, contract.Message{Trace: r.X.Trace.ID}, contract.Violation{In: "body", Keyword: "media-type", Want: p.Detail})
 		return nil, nil
 	}
 	var stream *watched
@@ -352,7 +352,7 @@ func (v *validator) checkRequest(b *bound, r *message.Request) (*watched, error)
 	if verdict.Valid() {
 		return stream, nil
 	}
-	v.note(b, contract.Message{Trace: trace(r)}, verdict)
+	v.note(b, contract.Message{Trace: r.X.Trace.ID}, verdict)
 	if v.request == enforce {
 		return nil, verdict.Problem(v.Status)
 	}
@@ -422,14 +422,6 @@ func (v *validator) record(meter *contract.Meter, m contract.Message, list ...co
 	m.At = v.env.Now()
 	m.Media = strings.Clone(m.Media)
 	v.drift.Record(meter, m, list)
-}
-
-// trace is the trace id of a request in hexadecimal digits, or "".
-func trace(r *message.Request) string {
-	if r.X.Trace.ID == [16]byte{} {
-		return ""
-	}
-	return fmt.Sprintf("%x", r.X.Trace.ID)
 }
 
 // LoadContract reads a contract from its file and what it refers to in the folder

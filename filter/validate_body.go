@@ -182,7 +182,7 @@ func (v *validator) watchRequest(b *bound, r *message.Request, media *contract.M
 		b.meter.Unchecked(false, contract.Encoded)
 		return nil
 	}
-	w := v.watch(b, r.Body, r.Length, media, contract.Message{Trace: trace(r)})
+	w := v.watch(b, r.Body, r.Length, media, contract.Message{Trace: r.X.Trace.ID})
 	if w == nil {
 		b.meter.Unchecked(false, contract.TooLarge)
 		return nil
@@ -209,7 +209,7 @@ func (v *validator) checkResponse(b *bound, r *message.Request, resp *message.Re
 	if verdict.Valid() {
 		return resp, nil
 	}
-	m.Trace, m.Media = trace(r), resp.Header.Value(message.ContentType)
+	m.Trace, m.Media = r.X.Trace.ID, resp.Header.Value(message.ContentType)
 	v.note(b, m, verdict)
 	b.pace.heat(v.env.Now())
 	if v.response != enforce || resp.Stream {
@@ -283,7 +283,7 @@ func (v *validator) seenAnswer(b *bound, r *message.Request, resp *message.Respo
 		media.Check(body.Peek(), true, verdict)
 		return
 	}
-	m := contract.Message{Answer: true, Status: resp.Status, Trace: trace(r), Media: resp.Header.Value(message.ContentType)}
+	m := contract.Message{Answer: true, Status: resp.Status, Trace: r.X.Trace.ID, Media: resp.Header.Value(message.ContentType)}
 	w := v.watch(b, resp.Body, resp.Length, media, m)
 	if w == nil {
 		b.meter.Unchecked(true, contract.TooLarge)
