@@ -259,7 +259,7 @@ func (b *builder) proven(t *graphType) {
 
 // element is the message that holds one element of the answer; nil when the
 // contract can't tell.
-func (c *call) element() protoreflect.MessageDescriptor {
+func (c *call) element() protoreflect.MessageDescriptor { //nolint:ireturn // descriptors are interfaces
 	md := c.rpc.out
 	at := c.at
 	if c.pairing.how == pairGrouped {

@@ -175,14 +175,20 @@ func TestRPC(t *testing.T) {
 		body          []byte
 		asked, want   string
 	}{
-		{"GET /areas", "/areas", framed(batch(area("busan", "부산", 1<<62), area("seoul", "서울", -1))),
+		{
+			"GET /areas", "/areas", framed(batch(area("busan", "부산", 1<<62), area("seoul", "서울", -1))),
 			`POST /location.v1.Areas/Batch "\x00\x00\x00\x00\x17\n\x05seoul\n\x05busan\n\anowhere"`,
-			`{"areas":[{"name":"서울","people":"-1"},{"name":"부산","people":"4611686018427387904"}]}`},
-		{"GET /area/{code}", "/area/x", framed(area("x", `a"b`, 0)),
+			`{"areas":[{"name":"서울","people":"-1"},{"name":"부산","people":"4611686018427387904"}]}`,
+		},
+		{
+			"GET /area/{code}", "/area/x", framed(area("x", `a"b`, 0)),
 			`POST /location.v1.Areas/Get "\x00\x00\x00\x00\x03\n\x01x"`,
-			`{"code":"x","name":"a\"b","people":"0","kind":"CITY","box":[1.5],"rank":null,"since":null,"seal":""}`},
-		{"GET /watch", "/watch", framed(area("x", "1", 1), nil, area("y", "2", 2)),
-			`POST /location.v1.Areas/Watch "\x00\x00\x00\x00\x03\n\x01a"`, `{"watch":[{"name":"1"},{"name":""},{"name":"2"}]}`},
+			`{"code":"x","name":"a\"b","people":"0","kind":"CITY","box":[1.5],"rank":null,"since":null,"seal":""}`,
+		},
+		{
+			"GET /watch", "/watch", framed(area("x", "1", 1), nil, area("y", "2", 2)),
+			`POST /location.v1.Areas/Watch "\x00\x00\x00\x00\x03\n\x01a"`, `{"watch":[{"name":"1"},{"name":""},{"name":"2"}]}`,
+		},
 	} {
 		e.asked, e.heads = nil, nil
 		e.answer = func() *message.Response { return rpcAnswer(0, c.body) }

@@ -44,7 +44,7 @@ func (m *rpc) request(r *message.Request) error {
 	if err != nil {
 		return unfit(err)
 	}
-	binary.BigEndian.PutUint32(frame[1:], uint32(len(frame)-frameHead)) //nolint:gosec // made from at most 2 GiB of JSON, which is longer
+	binary.BigEndian.PutUint32(frame[1:], uint32(len(frame)-frameHead))
 	r.Body, r.Length = message.Bytes(frame), int64(len(frame))
 	h := &r.Header
 	h.DelID(message.Accept)

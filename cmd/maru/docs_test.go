@@ -106,7 +106,7 @@ func mistakes() map[string]*strings.Replacer {
 }
 
 // runOn runs maru where maru.yaml is the given text, beside the certificates and
-// keys (NAME.pem, NAME.key) that it names.
+// keys (NAME.pem, NAME.key) and the contracts (NAME.proto) that it names.
 func runOn(t *testing.T, text string, args ...string) (string, error) {
 	t.Helper()
 	dir := t.TempDir()
@@ -115,6 +115,13 @@ func runOn(t *testing.T, text string, args ...string) (string, error) {
 		cert, key := certificate(t)
 		stem, _, _ := strings.Cut(name, ".")
 		files[stem+".pem"], files[stem+".key"] = cert, key
+	}
+	for _, name := range regexp.MustCompile(`\b[a-z-]+\.proto\b`).FindAllString(text, -1) {
+		contract, err := os.ReadFile("../../config/testdata/area.proto")
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = contract
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
