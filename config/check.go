@@ -57,7 +57,10 @@ func (c Checker) Check(file *File, loaded []diag.Finding) []diag.Finding {
 	build := c.Build
 	if build == nil {
 		build = func(f *File) error {
-			_, err := edge.Build(f.Config, edge.Env{Zone: f.Zone, Decode: DecodeContract}, nil)
+			rt, err := edge.Build(f.Config, edge.Env{Zone: f.Zone, Decode: DecodeContract}, nil)
+			if err == nil {
+				err = rt.Warnings()
+			}
 			return err //nolint:wrapcheck // field errors
 		}
 	}

@@ -30,6 +30,7 @@ type Runtime struct {
 	env       Env
 	table     *route.Table[*entry]
 	rules     []route.Rule[*entry]
+	warnings  error
 	clusters  map[string]*cluster
 	kept      map[string]any
 	graph     *aggregate.Graph // of the views; nil without
@@ -60,7 +61,8 @@ const defaultTimeout = 15 * time.Second
 
 // Build makes a Runtime of a Config, or says everything that is wrong with it as
 // field errors of package diag. It opens nothing and starts nothing. What prev
-// has and the new Config leaves unchanged is carried over.
+// has and the new Config leaves unchanged is carried over. Warnings refuse nothing:
+// see [Runtime.Warnings].
 func Build(cfg Config, env Env, prev *Runtime) (*Runtime, error) {
 	env = env.inherit(prev).withDefaults()
 	rt := &Runtime{
@@ -74,11 +76,17 @@ func Build(cfg Config, env Env, prev *Runtime) (*Runtime, error) {
 	b.services()
 	b.routes()
 	b.fronts()
-	if len(b.faults) > 0 {
-		return nil, errors.Join(b.faults...)
+	found := errors.Join(b.faults...)
+	if slices.ContainsFunc(diag.Flatten(found), func(e *diag.FieldError) bool { return !e.Warn }) {
+		return nil, found
 	}
+	rt.warnings = found
 	return rt, nil
 }
+
+// Warnings are what Build found that keeps nothing from working, as field errors;
+// nil without any.
+func (rt *Runtime) Warnings() error { return rt.warnings }
 
 type builder struct {
 	rt     *Runtime

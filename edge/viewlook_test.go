@@ -124,3 +124,20 @@ func TestViewsInfo(t *testing.T) {
 		t.Errorf("%+v", list)
 	}
 }
+
+// A warning refuses nothing, neither at the start nor at a reload.
+func TestWarningsRefuseNothing(t *testing.T) {
+	t.Parallel()
+	rt, err := Build(Config{
+		Services: map[string]ServiceConfig{"member": {Config: upstream.Config{URL: "http://127.0.0.1:1"}}},
+		Views: map[string]ViewConfig{"POST /both": {ViewConfig: aggregate.ViewConfig{Merge: []aggregate.CallConfig{
+			{Call: "member POST /a -> a"}, {Call: "member POST /b -> b"},
+		}}}},
+	}, Env{}, nil)
+	if err != nil {
+		t.Fatalf("a warning refuses: %v", err)
+	}
+	if err := rt.Warnings(); err == nil || !strings.Contains(err.Error(), "can't be taken back") {
+		t.Errorf("the warnings are %v", err)
+	}
+}
