@@ -25,6 +25,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	code := names("metrics.go", `"(maru_[a-z0-9_]+)"`)
 	maps.Copy(code, names("metrics_guard.go", `"(maru_[a-z0-9_]+)"`))
 	maps.Copy(code, names("registry.go", `"(maru_[a-z0-9_]+)"`))
+	maps.Copy(code, names("contract.go", `"(maru_[a-z0-9_]+)"`))
 	maps.Copy(code, names("board.go", `"(maru_[a-z0-9_]+)"`))
 	docs := names("../docs/operations.md", "`(maru_[a-z0-9_]+)`")
 	for _, name := range slices.Sorted(maps.Keys(code)) {

@@ -22,7 +22,7 @@ type family struct {
 }
 
 // maxLabels is the most labels that any family has.
-const maxLabels = 3
+const maxLabels = 4
 
 // series is one line with everything that the exposition points to, so that a
 // scrape of 30,000 lines makes a few large allocations instead of many small.
