@@ -47,7 +47,7 @@ type compiler struct {
 func (g *Graph) compile(op *operation) (*Plan, []fault) {
 	c := &compiler{
 		g: g, op: op, merged: make(map[string]*fetch),
-		p: &Plan{Name: op.name, Client: op.client, graph: g, serial: g.serial.Add(1), inputs: op.inputs, graphql: op.graphql},
+		p: &Plan{Name: op.name, Client: op.client, graph: g, serial: g.serial.Add(1), inputs: op.inputs, graphql: op.graphql, inTurn: op.graphql && op.mutation},
 	}
 	top := &level{bound: 1, bounded: true, required: true}
 	c.p.levels = []*level{top}
@@ -90,7 +90,15 @@ func (c *compiler) roots(sel []Selection, out *object, guards []guard) {
 			c.fail(s.At, "there is no root %q", s.Name).fix = nearest(s.Name, maps.Keys(roots))
 			continue
 		}
+		before := len(c.p.fetches)
+		if c.op.graphql && c.op.mutation {
+			c.merged = make(map[string]*fetch) // nothing is shared between them
+		}
 		c.root(r, s, out, guards)
+		if c.op.graphql && c.op.mutation && before < len(c.p.fetches) {
+			f := c.p.fetches[before]
+			f.after, f.behind = nil, slices.Clone(c.p.fetches[:before])
+		}
 	}
 }
 

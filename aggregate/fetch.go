@@ -101,7 +101,7 @@ func (s *fetchState) reset() {
 // fetch gathers the keys of a fetch, makes its calls, and pairs the answers.
 func (x *run) fetch(s *fetchState) {
 	f := s.f
-	if f.after != nil && x.fetches[f.after.id].failed() {
+	if f.after != nil && !x.p.graphql && x.fetches[f.after.id].failed() {
 		s.whole = failure{code: codeAfter}
 		return
 	}

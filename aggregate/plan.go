@@ -46,6 +46,7 @@ type Plan struct {
 	grace   time.Duration
 	partial partialMode
 	graphql bool
+	inTurn  bool // a GraphQL mutation: a root begins when all before it is done
 	bounds  Bounds
 	pool    runs
 }
@@ -84,6 +85,7 @@ type fetch struct {
 	waits    []*level // that must be laid out first
 	feeds    []*level // that are laid out from it
 	after    *fetch   // of unsafe calls: the one before
+	behind   []*fetch // of a GraphQL mutation: all of those written before it (GraphQL §6.2.2)
 	required bool
 	order    int // of writing, for which failure counts
 	maxKeys  int

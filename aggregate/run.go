@@ -190,7 +190,7 @@ func (f *fetch) waitCount() int {
 	if f.after != nil {
 		n++
 	}
-	return max(n, 1)
+	return max(n+len(f.behind), 1)
 }
 
 // ready is what can be done now: levels, which cost little, and fetches.
@@ -257,7 +257,7 @@ func (x *run) laidOut(l *levelState, q *ready) {
 // needs nothing waits for the answer itself, which is there at once.
 func (f *fetch) awaits(l *level) bool {
 	if len(f.waits) == 0 {
-		return l.parent == nil && f.after == nil
+		return l.parent == nil && f.after == nil && len(f.behind) == 0
 	}
 	return slices.Contains(f.waits, l)
 }
@@ -273,11 +273,12 @@ func (x *run) fetched(f *fetchState, q *ready) {
 			q.levels = append(q.levels, s)
 		}
 	}
-	if f.f.call.safe() {
+	if f.f.call.safe() && !x.p.inTurn {
 		return
 	}
 	for i := range x.fetches {
-		if next := &x.fetches[i]; next.f.after == f.f && next.waits.Add(-1) == 0 {
+		next := &x.fetches[i]
+		if (next.f.after == f.f || slices.Contains(next.f.behind, f.f)) && next.waits.Add(-1) == 0 {
 			q.fetches = append(q.fetches, next)
 		}
 	}

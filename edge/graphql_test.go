@@ -84,7 +84,7 @@ func auctionGraph() aggregate.GraphConfig {
 				By: map[string]aggregate.ByConfig{"auctionId": {Many: &aggregate.CallConfig{
 					Call: "s POST /bids/search", Body: map[string]any{"auctions": "{keys}"}, At: "bids", Idempotent: true,
 				}}},
-				Fields: map[string]string{"id": "_", "price": "_ as Int"},
+				Fields: map[string]string{"id": "_", "price": "_ as Int", "by": "Member(id: by)"},
 			},
 			"Strict": {Fields: map[string]string{"a": "_ as Int!", "b": "_ as String", "in": "_ as Strict!", "maybe": "_ as Strict", "list": "_ as [Int!]"}},
 			"Found":  {Union: []string{"Member", "Auction"}, Tag: "kind"},
@@ -141,6 +141,38 @@ func TestGraphQLMakesTheCallsOfItsPlan(t *testing.T) {
 		if body, calls = g.query(t, refused, "null"); calls != nil || strings.Contains(body, `"data"`) {
 			t.Errorf("%s: %s after %q", refused, body, calls)
 		}
+	}
+}
+
+// A view and a GraphQL document that ask for the same make the same calls: as many
+// as the plan says they can be at most.
+func TestGraphQLPlansAsViewsDo(t *testing.T) {
+	t.Parallel()
+	const selection = `member(id: $id) { name auctions(first: 2) { id bids @limit(n: 10) { price by { name } } } }`
+	answers := map[string]string{
+		"GET /members/7":                               `{"id":7,"name":"Kim"}`,
+		"GET /members/8":                               `{"id":8,"name":"Lee"}`,
+		"GET /members/9":                               `{"id":9,"name":"Han"}`,
+		"GET /auctions?member=7&limit=2":               `{"items":[{"id":"A-1","memberId":7},{"id":"A-2","memberId":7}]}`,
+		`POST /bids/search {"auctions":["A-1","A-2"]}`: `{"bids":[{"id":1,"price":3,"by":8,"auctionId":"A-2"},{"id":2,"price":1,"by":9,"auctionId":"A-1"}]}`,
+	}
+	g := startGraphQL(t, answers, func(c *edge.Config) {
+		member := c.Compose.Graph.Types["Member"]
+		member.Many = &aggregate.CallConfig{Call: "s GET /people?ids={keys,}"}
+		c.Compose.Graph.Types["Member"] = member
+		c.Views = map[string]edge.ViewConfig{"GET /home/{id}": {ViewConfig: aggregate.ViewConfig{Select: aggregate.SelectConfig{"": selection}}}}
+	})
+	answers["GET /people?ids=9,8"] = `[{"id":9,"name":"Han"},{"id":8,"name":"Lee"}]`
+	body, calls := g.query(t, `query($id: ID!) {`+selection+`}`, `{"id":7}`)
+	view := g.Say("public", "GET /home/7 HTTP/1.1\r\nHost: x\r\n\r\n")
+	if want := `{"data":` + view.Body + `}`; body != want {
+		t.Errorf("got  %s\nwant %s", body, want)
+	}
+	if most := g.Server.Runtime().Graph().Views()["GET /home/{id}"].Plans()[""].Bounds().Calls; len(calls) != most {
+		t.Errorf("%d calls, the plan says %d: %q", len(calls), most, calls)
+	}
+	if of := len(g.service.Requests()); of != 2*len(calls) {
+		t.Errorf("%d calls in all, want twice %d", of, len(calls))
 	}
 }
 
@@ -232,21 +264,30 @@ func TestGraphQLUnions(t *testing.T) {
 	}
 }
 
-// Mutations run one after the other, in the order of the document, and stop at
-// the first that fails.
+// Mutations run one after the other in the order of the document, each with all that
+// is selected in it; one that fails does not keep the next from running (GraphQL §6.2.2).
 func TestGraphQLMutationsAreSerial(t *testing.T) {
 	t.Parallel()
 	g := startGraphQL(t, map[string]string{
 		`POST /bids {"auction":"A","price":1}`: `{"id":"b1","price":1}`,
-		`POST /bids {"auction":"A","price":2}`: `{"id":"b2","price":2}`,
+		`POST /bids {"auction":"A","price":2}`: `{"id":"b2","price":2,"by":7}`,
+		`POST /bids {"auction":"A","price":3}`: `{"id":"b3","price":3,"by":7}`,
+		"GET /members/7":                       `{"id":7,"name":"Kim"}`,
 	}, nil)
 	body, _ := g.query(t, `mutation($p: Int!){a: bid(auction:"A",price:1){id} b: bid(auction:"A",price:$p){id price}}`, `{"p":2}`)
 	if want := `{"data":{"a":{"id":"b1"},"b":{"id":"b2","price":2}}}`; body != want {
 		t.Errorf("got  %s\nwant %s", body, want)
 	}
-	all := g.service.Requests()
-	if len(all) != 2 || !strings.HasSuffix(all[0], `"price":1}`) || !strings.HasSuffix(all[1], `"price":2}`) {
-		t.Errorf("%q", all)
+	body, _ = g.query(t, `mutation{a: bid(auction:"A",price:2){by{name}} no: bid(auction:"A",price:9){id} b: bid(auction:"A",price:3){id by{name}}}`, "null")
+	if !strings.HasSuffix(body, `"data":{"a":{"by":{"name":"Kim"}},"no":null,"b":{"id":"b3","by":{"name":"Kim"}}}}`) || strings.Count(body, "message") != 1 {
+		t.Errorf("got  %s", body)
+	}
+	var order []string
+	for _, r := range g.service.Requests() {
+		order = append(order, r[:4]+r[len(r)-2:])
+	}
+	if want := []string{"POST1}", "POST2}", "POST2}", "GET \r\n", "POST9}", "POST3}", "GET \r\n"}; !slices.Equal(order, want) {
+		t.Errorf("calls %q, want %q", order, want)
 	}
 }
 
