@@ -112,7 +112,8 @@ func (s *fetchState) byKey(c *callState, e elem) {
 			return
 		}
 	}
-	if seen > 0 && paired == 0 {
+	// A static source has all that there is, whatever was asked for.
+	if seen > 0 && paired == 0 && s.f.source.kind != sourceStatic {
 		s.fail(c, failure{code: codeMismatch})
 	}
 }

@@ -41,6 +41,9 @@ func TestStatic(t *testing.T) {
 	if status, body, _ := ask(t, g, "GET /lang/{code}", "/lang/en"); status != 200 || body != `{"name":"English"}` {
 		t.Errorf("got %d %s", status, body)
 	}
+	if status, body, _ := ask(t, g, "GET /lang/{code}", "/lang/zz"); status != 404 {
+		t.Errorf("of what is not in the value: got %d %s", status, body)
+	}
 	if calls := e.calls(); len(calls) != 1 {
 		t.Errorf("calls: %v", calls)
 	}
