@@ -113,7 +113,7 @@ func TestAnswersAsKrakenD(t *testing.T) {
 // guards is not carried.
 func TestNothingIsOpened(t *testing.T) {
 	t.Parallel()
-	for name, inner := range map[string]string{
+	for name, inner := range map[string]string{ //nolint:gosec // no credentials: endpoints that ask for them
 		"deny":                        `"backend": [{"url_pattern": "/a", "deny": ["secret"]}]`,
 		"blacklist":                   `"backend": [{"url_pattern": "/a", "blacklist": ["secret"]}]`,
 		"whitelist":                   `"backend": [{"url_pattern": "/a", "whitelist": ["id"]}]`,

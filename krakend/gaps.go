@@ -21,7 +21,7 @@ func namespace(name string) gap {
 		{"modifier/", gap{words: "has no equal: requests or answers would be others", fix: "write it by the filters headers, query and rewrite, or headers: of a call; then take the comment away", shut: true}},
 		{"plugin/", gap{words: "has no equal: programs are not carried over", fix: "write what it does by filters, or at the service", shut: true}},
 		{"backend/http/client", gap{words: "is not imported", fix: "write tls: and the like at the service", shut: true}},
-		{"backend/http", gap{words: "is not imported: a status of the service follows docs on views", fix: "write parts: for what may fail", look: true}},
+		{"backend/http", gap{words: "is not imported: what a status of the service does is said in docs/views.md", fix: "write parts: for what may fail", look: true}},
 		{"backend/graphql", gap{words: "is not imported: the query would not be sent", fix: "write the call with body: { query: … }", shut: true}},
 		{"backend/", gap{words: "is not imported: it calls something that is no HTTP service", fix: "put a service in front of it", shut: true}},
 		{"workflow", gap{words: "is not imported", fix: "write a merge with references", shut: true}},

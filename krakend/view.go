@@ -225,9 +225,14 @@ func (e *endpoint) call(b *backend) string {
 		method = e.method
 	}
 	path, query, has := strings.Cut(b.pattern, "?")
-	out := b.source + " " + method + " " + b.service.prefix + e.fill(b, path, braces)
+	var out strings.Builder
+	out.WriteString(b.source + " " + method + " " + b.service.prefix + e.fill(b, path, braces))
 	sign := "?"
 	given := make(map[string]bool)
+	pair := func(name, value string) {
+		out.WriteString(sign + name + "=" + value)
+		sign = "&"
+	}
 	if has {
 		for one := range strings.SplitSeq(query, "&") {
 			if one == "" {
@@ -235,18 +240,17 @@ func (e *endpoint) call(b *backend) string {
 			}
 			name, value, _ := strings.Cut(one, "=")
 			given[name] = true
-			out += sign + strings.ReplaceAll(name, " ", "%20") + "=" + e.fill(b, value, braces)
-			sign = "&"
+			pair(strings.ReplaceAll(name, " ", "%20"), e.fill(b, value, braces))
 		}
 	}
+	encoded := strings.NewReplacer(" ", "%20", "{", "%7B", "}", "%7D", "&", "%26", "=", "%3D")
 	for _, q := range b.query {
 		if !given[q] {
 			given[q] = true
-			out += sign + strings.NewReplacer(" ", "%20", "{", "%7B", "}", "%7D", "&", "%26", "=", "%3D").Replace(q) + "={" + e.input(q) + "?}"
-			sign = "&"
+			pair(encoded.Replace(q), "{"+e.input(q)+"?}")
 		}
 	}
-	return out
+	return out.String()
 }
 
 func braces(name string) string { return "{" + name + "}" }

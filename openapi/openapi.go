@@ -84,9 +84,7 @@ func (im *importer) document(t *config.Tree, services, sources *sketch.Block, na
 		im.file.AddType(t)
 	}
 	query := im.file.Section("graph").Add(&sketch.Block{Text: "Query:", Group: true})
-	for _, r := range im.roots {
-		query.Kids = append(query.Kids, r)
-	}
+	query.Kids = append(query.Kids, im.roots...)
 	views := im.file.Section("views")
 	views.Kids = im.views[:min(1, len(im.views))]
 }

@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/maru-msa/maru/config"
@@ -34,7 +35,7 @@ func (im *importer) path(key, value *config.Tree) {
 			continue
 		}
 		if op := im.Object(t, "get "+key.Text); op != nil {
-			im.get(key, op, append(shared[:len(shared):len(shared)], im.parameters(op)...))
+			im.get(key, op, slices.Concat(shared, im.parameters(op)))
 		}
 	}
 }
@@ -271,7 +272,9 @@ func (im *importer) list(key *config.Tree, a answer, path string, params []param
 
 // root writes an entry of Query.
 func (im *importer) root(key *config.Tree, name, typ, path, at string, args []parameter) {
-	target, sign := im.prefix+path, "?"
+	var target strings.Builder
+	target.WriteString(im.service + " GET " + im.prefix + path)
+	sign := "?"
 	v := sketch.Map()
 	for _, p := range args {
 		mark := "?"
@@ -280,10 +283,10 @@ func (im *importer) root(key *config.Tree, name, typ, path, at string, args []pa
 			mark, t = "", t+"!"
 		}
 		v = v.With(p.name, sketch.Text(t))
-		target += sign + p.name + "={" + p.name + mark + "}"
+		target.WriteString(sign + p.name + "={" + p.name + mark + "}")
 		sign = "&"
 	}
-	call := im.service + " GET " + target
+	call := target.String()
 	if at != "" {
 		call += " at " + at
 	}
@@ -321,9 +324,9 @@ func plain(name string) string { return strings.ToLower(strings.ReplaceAll(name,
 
 func last(path string) string {
 	parts := strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
-	for i := len(parts) - 1; i >= 0; i-- {
-		if !strings.Contains(parts[i], "{") {
-			return parts[i]
+	for _, part := range slices.Backward(parts) {
+		if !strings.Contains(part, "{") {
+			return part
 		}
 	}
 	return "root"

@@ -30,9 +30,9 @@ func TestExamples(t *testing.T) {
 func TestDescriptorSet(t *testing.T) {
 	t.Parallel()
 	set := &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{{
-		Name: proto.String("a.proto"), Package: proto.String("a"), Syntax: proto.String("proto3"),
-		MessageType: []*descriptorpb.DescriptorProto{{Name: proto.String("A"), Field: []*descriptorpb.FieldDescriptorProto{{
-			Name: proto.String("user_id"), JsonName: proto.String("userId"), Number: proto.Int32(1),
+		Name: new("a.proto"), Package: new("a"), Syntax: new("proto3"),
+		MessageType: []*descriptorpb.DescriptorProto{{Name: new("A"), Field: []*descriptorpb.FieldDescriptorProto{{
+			Name: new("user_id"), JsonName: new("userId"), Number: new(int32(1)),
 			Type: descriptorpb.FieldDescriptorProto_TYPE_INT32.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
 		}}}},
 	}}}

@@ -36,8 +36,7 @@ func Import(name string, text []byte) sketch.Result {
 	doc, err := parser.ParseSchemaWithLimit(&ast.Source{Name: name, Input: string(text)}, maxTokens)
 	if err != nil {
 		f := diag.Finding{Position: diag.Position{File: name, Line: 1, Column: 1}, Code: "syntax", Text: sketch.Comment(err.Error()), Fix: "write a schema in GraphQL's definition language"}
-		var e *gqlerror.Error
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*gqlerror.Error](err); ok {
 			f.Text = sketch.Comment(e.Message)
 			if len(e.Locations) > 0 {
 				f.Line, f.Column = e.Locations[0].Line, e.Locations[0].Column

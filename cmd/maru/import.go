@@ -159,7 +159,7 @@ type importOpenAPICommand struct {
 // Help is shown by maru import openapi --help.
 func (importOpenAPICommand) Help() string {
 	return `Prints a service, a graph and a first view to prune: types of the named schemas, one: of GET /xs/{id}, many: of parameters that list
-ids, by: and links of fields such as xId, marked as guesses. The last view is a comment.` + contractHelp + `
+ids, by: and links of fields such as xId, marked as guesses. The view is a comment.` + contractHelp + `
   maru import openapi specs/member.yaml -o maru.yaml`
 }
 

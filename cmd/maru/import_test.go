@@ -156,3 +156,41 @@ func TestImportSpringPageIsTrue(t *testing.T) {
 		t.Errorf("got\n%s%s\nthe page has\n%s%s", errs.String(), out.String(), told, made)
 	}
 }
+
+// TestImportOfOneFile runs each importer on an example of its package.
+func TestImportOfOneFile(t *testing.T) {
+	for name, c := range map[string]struct {
+		dir, file, tally string
+		command          func(file string, o importOutput) interface{ Run() error }
+	}{
+		"krakend": {"../../krakend/testdata/routes", "krakend.json", "3 services, 3 routes, 2 findings", func(f string, o importOutput) interface{ Run() error } {
+			return &importKrakendCommand{File: f, importOutput: o}
+		}},
+		"openapi": {"../../openapi/testdata/shop", "shop.yaml", "1 service, 7 types, 4 findings", func(f string, o importOutput) interface{ Run() error } {
+			return &importOpenAPICommand{File: f, importOutput: o}
+		}},
+		"graphql": {"../../sdl/testdata/shop", "shop.graphql", "5 types, 5 findings", func(f string, o importOutput) interface{ Run() error } {
+			return &importGraphQLCommand{File: f, importOutput: o}
+		}},
+		"proto": {"../../protobuf/testdata/shop", "shop.proto", "1 service, 4 types, 2 findings", func(f string, o importOutput) interface{ Run() error } {
+			return &importProtoCommand{File: f, importOutput: o}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Chdir(c.dir)
+			var out, errs bytes.Buffer
+			var exit exitError
+			err := c.command(c.file, importOutput{Color: "never", out: &out, errs: &errs}).Run()
+			if !errors.As(err, &exit) || exit != 2 || !strings.HasSuffix(errs.String(), c.tally+"\n") || !strings.Contains(errs.String(), c.file+":") {
+				t.Errorf("got %v\n%s", err, errs.String())
+			}
+			want, err := os.ReadFile("maru.yaml")
+			if err != nil || !bytes.Equal(out.Bytes(), want) {
+				t.Errorf("%v: got\n%s", err, out.String())
+			}
+			if err := c.command("nothing", importOutput{Color: "never", out: &out, errs: &errs}).Run(); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("a file that is not there: %v", err)
+			}
+		})
+	}
+}
