@@ -130,14 +130,14 @@ func (e *endpoint) check(b *backend) {
 	}
 	for _, a := range b.allow {
 		for p := range strings.SplitSeq(a, ".") {
-			if identifier(p, "") != p {
+			if !sketch.Identifier(p) {
 				e.shut(o.Get("allow"), "name", "let the service name it with letters, digits and _", sketch.Shorten(a)+" can't be selected: its name has other characters")
 				break
 			}
 		}
 	}
 	for theirs, ours := range b.mapping {
-		if identifier(ours, "") != ours || identifier(theirs, "") != theirs {
+		if !sketch.Identifier(ours) || !sketch.Identifier(theirs) {
 			e.shut(o.Key("mapping"), "name", "use letters, digits and _", o.Path+".mapping: "+sketch.Shorten(theirs)+" or "+sketch.Shorten(ours)+" has other characters")
 		}
 	}
@@ -147,11 +147,11 @@ func (e *endpoint) check(b *backend) {
 	if b.collection && b.group != "" {
 		e.Look(o.Key("group"), "collection", "read "+sketch.Shorten(b.group)+" as a list", "the list stands in "+sketch.Shorten(b.group)+" itself, not in its member collection")
 	}
-	if strings.ContainsAny(b.group, " \t\r\n") || strings.HasSuffix(b.group, "[]") || identifier(b.group, "") != b.group {
+	if b.group != "" && !sketch.Identifier(b.group) {
 		e.shut(o.Key("group"), "name", "use letters, digits and _", o.Path+".group has other characters")
 	}
 	for p := range strings.SplitSeq(b.target, ".") {
-		if b.target != "" && identifier(p, "") != p {
+		if b.target != "" && !sketch.Identifier(p) {
 			e.shut(o.Key("target"), "name", "let the service answer without the wrapping", o.Path+".target can't be written: "+sketch.Shorten(b.target))
 			break
 		}

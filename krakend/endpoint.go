@@ -269,7 +269,7 @@ func (e *endpoint) refer(b *backend, name string) string {
 	}
 	parts := strings.Split(path, ".")
 	for _, p := range parts {
-		if identifier(p, "") != p {
+		if !sketch.Identifier(p) {
 			e.shut(b.o.Key("url_pattern"), "variable", "refer to a member of an object by its name: letters, digits and _", "{"+sketch.Shorten(name)+"}: "+sketch.Shorten(p)+" can't be referred to")
 			return "x"
 		}

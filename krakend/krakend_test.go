@@ -80,6 +80,7 @@ func FuzzImport(f *testing.F) {
 		f.Add(e.Text)
 	}
 	f.Add([]byte(`{"version":3,"endpoints":[{"endpoint":"/a/{b}","backend":[{"host":["x"],"url_pattern":"/{resp0_}{b}","allow":["a.b","a"]}]}]}`))
+	f.Add([]byte(`{"version":3,"endpoints":[{"endpoint":"/a","backend":[{"host":["x"],"allow":["a..b","c"]}]}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if len(text) > 4096 {
 			return

@@ -202,7 +202,7 @@ func (e *endpoint) fields(b *backend, name string, types *[]*sketch.Block) strin
 				ours, path, show = to, n, to
 			}
 			if k := p.below[n]; len(k.names) > 0 {
-				inner := e.unique(name + strings.ToUpper(n[:1]) + n[1:])
+				inner := e.unique(name + sketch.TypeName(n))
 				show += " { " + write(k, inner, nil) + " }"
 				path += " as " + inner
 			}
