@@ -413,3 +413,27 @@ func FuzzRPCAnswer(f *testing.F) {
 		}
 	})
 }
+
+// TestRPCShared: calls of a method without side effects are shared between requests
+// like any other, and each gets the whole answer.
+func TestRPCShared(t *testing.T) {
+	e := &rpcEnv{t: t, answer: func() *message.Response { return rpcAnswer(0, framed(batch(area("x", "X", 3)))) }}
+	cfg := locations()
+	s := cfg.Sources["location"]
+	s.Vary = &[]string{}
+	cfg.Sources["location"] = s
+	g, err := aggregate.Compile(cfg, map[string]aggregate.ViewConfig{"GET /a": {Select: aggregate.SelectConfig{"": `...area(code: "x") { name people }`}}}, e.env())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if status, body, _ := ask(t, g, "GET /a", "/a"); status != 200 || body != `{"name":"X","people":"3"}` {
+			t.Errorf("got %d %s", status, body)
+		}
+	}
+	for _, asked := range e.asked {
+		if asked != `POST /location.v1.Areas/Batch "\x00\x00\x00\x00\x03\n\x01x"` {
+			t.Errorf("asked %s", asked)
+		}
+	}
+}
