@@ -89,8 +89,7 @@ func readContract(name string, opt contract.Options, sources map[string][]byte) 
 	dir, base := filepath.Split(name)
 	root, err := os.OpenRoot(filepath.Clean(dir))
 	if err != nil {
-		var p *fs.PathError
-		if errors.As(err, &p) {
+		if p, ok := errors.AsType[*fs.PathError](err); ok {
 			err = p.Err
 		}
 		return nil, []diag.Finding{{Position: diag.Position{File: name}, Code: "file", Text: "cannot read its folder: " + err.Error(), Fix: "name a readable file"}}
