@@ -123,7 +123,14 @@ func runOn(t *testing.T, text string, args ...string) (string, error) {
 		}
 		files[name] = contract
 	}
+	for _, name := range regexp.MustCompile(`\bspecs/[a-z-]+\.yaml\b`).FindAllString(text, -1) {
+		files[name] = []byte("openapi: 3.1.0\ninfo: {title: a contract, version: 1.0.0}\npaths:\n  /members/{id}:\n" +
+			"    get: {parameters: [{name: id, in: path, required: true, schema: {type: string}}], responses: {'200': {description: one}}}\n")
+	}
 	for name, text := range files {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
