@@ -45,6 +45,9 @@ type Caller func(*message.Request) (*message.Response, error)
 type Env struct {
 	// Service gives a service by name, nil when there is none.
 	Service func(name string) Caller
+	// Whole tells that clients may ask for everything in the graph, so that no type of
+	// it is unused.
+	Whole bool
 	// ReadFile gives the files that contracts of gRPC sources name; nil has none.
 	ReadFile func(name string) ([]byte, error)
 	// Log is for operators; nil discards.
@@ -68,7 +71,7 @@ func Compile(cfg Config, views map[string]ViewConfig, env Env) (*Graph, error) {
 	if env.Count == nil {
 		env.Count = func(string, string) {}
 	}
-	b := &builder{cfg: &cfg, g: &Graph{
+	b := &builder{cfg: &cfg, called: make(map[string]bool), g: &Graph{
 		env: env, limits: cfg.Limits.withDefaults(), types: make(map[string]*graphType),
 		sources: make(map[string]*source), fragments: make(map[string][]Selection),
 		clients: cfg.Clients, views: make(map[string]*View),
@@ -93,6 +96,7 @@ func Compile(cfg Config, views map[string]ViewConfig, env Env) (*Graph, error) {
 	if err := b.refused(); err != nil {
 		return nil, err
 	}
+	b.unused()
 	return b.g, b.f.join()
 }
 

@@ -77,7 +77,7 @@ func (e *estate) calls() []string {
 	return out
 }
 
-func (e *estate) env() aggregate.Env { return aggregate.Env{Service: e.service} }
+func (e *estate) env() aggregate.Env { return aggregate.Env{Whole: true, Service: e.service} }
 
 // graph is the worked example of the house.
 func graph() aggregate.Config {

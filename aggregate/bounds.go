@@ -63,7 +63,10 @@ func times(a, b int) int {
 	return a * b
 }
 
-// checkFetch refuses one call an element without end: 1,000 posts would make
+// fewCalls is how many calls of one fetch nobody is warned of.
+const fewCalls = 10
+
+// checkFetch warns of a call an element where that makes many, and refuses one call an element without end: 1,000 posts would make
 // 1,001 calls.
 func (c *compiler) checkFetch(f *fetch, bounded bool) {
 	if f.kind != fetchOne && f.kind != fetchByOne {
@@ -73,7 +76,7 @@ func (c *compiler) checkFetch(f *fetch, bounded bool) {
 	for _, one := range f.feeds {
 		l = one
 	}
-	if l == nil || bounded && f.maxCalls <= 10 || bounded && f.maxCalls <= c.g.limits.Calls {
+	if l == nil || bounded && f.maxCalls <= fewCalls {
 		return
 	}
 	n := f.gathers[0].from.bound
@@ -82,7 +85,9 @@ func (c *compiler) checkFetch(f *fetch, bounded bool) {
 	out.example = fmt.Sprintf("%d elements make %d calls", n, n+1)
 	if bounded {
 		out.text = fmt.Sprintf("%s may call %s %d times", l.name, f.call.word(), f.maxCalls)
-		out.fix += ", or raise limits.calls"
+		if out.warn = f.maxCalls <= c.g.limits.Calls; !out.warn {
+			out.fix += ", or raise limits.calls"
+		}
 	}
 }
 

@@ -60,7 +60,7 @@ func sharing(t *testing.T, m *mirror) *aggregate.View {
 	g, err := aggregate.Compile(
 		aggregate.Config{Sources: map[string]aggregate.SourceConfig{"a": {Vary: &vary}}},
 		map[string]aggregate.ViewConfig{"GET /v/{id}": {Budget: time.Minute, Merge: []aggregate.CallConfig{{Call: "a GET /x/{id} -> a"}}}},
-		aggregate.Env{Service: m.service})
+		aggregate.Env{Whole: true, Service: m.service})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func faultySource(t *testing.T, fault func(*message.Request) (*message.Response,
 	}
 	g, err := aggregate.Compile(aggregate.Config{Graph: aggregate.GraphConfig{Query: query, Types: types}},
 		map[string]aggregate.ViewConfig{"GET /": {Budget: 300 * time.Millisecond, Select: aggregate.SelectConfig{"": sel.String()}, Parts: parts}},
-		aggregate.Env{Service: service})
+		aggregate.Env{Whole: true, Service: service})
 	if err != nil {
 		t.Fatal(err)
 	}

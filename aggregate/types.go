@@ -135,6 +135,8 @@ type builder struct {
 	g   *Graph
 	cfg *Config
 	f   faults
+
+	called map[string]bool // sources that some call names
 }
 
 // call compiles one call and finds its source.
@@ -143,6 +145,7 @@ func (b *builder) call(cfg *CallConfig, where string) *call {
 		return nil
 	}
 	name, _, _ := strings.Cut(strings.TrimSpace(cfg.Call), " ")
+	b.called[name] = true
 	src := b.source(name, where)
 	if src == nil {
 		return nil
