@@ -82,7 +82,8 @@ func Compile(cfg Config, views map[string]ViewConfig, env Env) (*Graph, error) {
 	for _, name := range slices.Sorted(maps.Keys(cfg.Fragments)) {
 		sel, err := ParseSelection(cfg.Fragments[name])
 		if err != nil {
-			b.f.at("fragments."+name, "%v", err).WithOffset(Offset(err))
+			b.f.at("fragments."+name, "%v", err).WithOffset(Offset(err)).WithCode("syntax").
+				WithFix("write a selection such as: name points { balance }")
 		}
 		b.g.fragments[name] = sel
 	}

@@ -138,6 +138,13 @@ func (x *run) keepStale(l *level, at int, from scan.Mark, noted int) {
 	if x.noted != noted || x.fatal != nil || x.out.Err() != nil {
 		return
 	}
+	for i := range x.fetches {
+		for j := range x.fetches[i].calls {
+			if x.fetches[i].calls[j].flaw != codeOK {
+				return // an answer with errors inside may be a part of it
+			}
+		}
+	}
 	key, ok := x.staleKey(l, at)
 	if !ok {
 		return

@@ -112,7 +112,8 @@ func (b *builder) selections(v *View, at string) {
 		text := v.cfg.Select[client]
 		sel, err := ParseSelection(text)
 		if err != nil {
-			b.f.at(path, "%v", err).WithOffset(Offset(err)).WithCode("syntax")
+			b.f.at(path, "%v", err).WithOffset(Offset(err)).WithCode("syntax").
+				WithFix("write a selection such as: name points { balance }")
 			continue
 		}
 		v.sel[client] = sel
