@@ -123,7 +123,7 @@ func (b *builder) clients() {
 			b.f.at(at, "nothing tells this client").WithFix("write header: \"Name: value\", query: name=value, or default: true")
 		}
 		if slices.IndexFunc(b.cfg.Clients, func(o ClientConfig) bool { return o.Name == c.Name }) != i {
-			b.f.at(at, "the client %q is here twice", c.Name)
+			b.f.at(at, "the client %q is here twice", c.Name).WithFix("remove one of the two")
 		}
 	}
 	if len(b.cfg.Clients) > 0 && defaults != 1 {

@@ -202,7 +202,7 @@ func (c *call) pairs(p *PairConfig) error {
 	case p.How == "group":
 		c.pairing.how = pairGroup
 	case p.How != "" && p.How != "key":
-		return diag.At("", "%q is not one of key, position, map and group", p.How)
+		return diag.At("", "%q is not one of key, position, map and group", p.How).WithFix("write one of them, or {group: FIELD, at: PATH}")
 	}
 	return nil
 }

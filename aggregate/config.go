@@ -1,9 +1,10 @@
 package aggregate
 
 import (
-	"fmt"
 	"strings"
 	"time"
+
+	"github.com/maru-msa/maru/diag"
 )
 
 // Config is what views and GraphQL are compiled from, as the file has it: how to
@@ -183,7 +184,7 @@ func (p *PairConfig) UnmarshalText(text []byte) error {
 		p.How = word
 		return nil
 	default:
-		return fmt.Errorf("%q is not one of key, position, map and group", word)
+		return diag.At("", "%q is not one of key, position, map and group", word).WithFix("write one of them, or {group: FIELD, at: PATH}")
 	}
 }
 

@@ -95,7 +95,7 @@ func declaredInput(name string, c *InputConfig, f *faults) input {
 	if c.Default != "" {
 		in.hasDef = true
 		if in.def, err = in.json(nil, strings.Trim(c.Default, `"`)); err != nil {
-			f.at(at+".default", "%v", err)
+			f.at(at+".default", "%v", err).WithFix("write a value of the input's type")
 		}
 	}
 	return in

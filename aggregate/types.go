@@ -236,7 +236,7 @@ func (b *builder) field(name, text string) (*field, error) {
 	if typed {
 		t, err := parseTypeRef(as)
 		if err != nil {
-			return nil, diag.At("", "%v", err)
+			return nil, diag.At("", "%v", err).WithFix("write a type such as Int! or [Bid]")
 		}
 		if !scalars()[t.name] && b.g.types[t.name] == nil {
 			return nil, diag.At("", "there is no type %q", t.name).WithFix("%s", nearest(t.name, maps.Keys(b.g.types)))
@@ -257,7 +257,7 @@ func (b *builder) link(f *field, text string) error {
 	typ, args, _ := strings.Cut(strings.TrimSuffix(text, ")"), "(")
 	ref, err := parseTypeRef(typ)
 	if err != nil {
-		return diag.At("", "%v", err)
+		return diag.At("", "%v", err).WithFix("write a link such as Bid(id: bidId) or [Bid](auction: id)")
 	}
 	target := b.g.types[ref.name]
 	if target == nil {

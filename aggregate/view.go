@@ -88,7 +88,7 @@ func (v *View) check(cfg *ViewConfig, f *faults) error {
 		f.at("budget", "%v is too short to be meant", cfg.Budget).WithFix("write a time such as 400ms")
 	}
 	if !slices.Contains([]string{"", "header", "body", "refuse"}, cfg.Partial) {
-		f.at("partial", "%q is not one of header, body and refuse", cfg.Partial)
+		f.at("partial", "%q is not one of header, body and refuse", cfg.Partial).WithFix("write header, body or refuse")
 	}
 	if !slices.Contains([]string{"", "off"}, cfg.Mask) {
 		f.at("mask", "%q is not off", cfg.Mask).WithFix("write off, or leave it out")
@@ -126,6 +126,9 @@ func (b *builder) selections(v *View, at string) {
 				e.Path = at
 			}
 			e.Fix, e.Example, e.Warn = one.fix, one.example, one.warn
+			if e.Fix == "" {
+				e.Fix = "change it, or leave it out"
+			}
 			b.f.add(e)
 		}
 		if plan != nil {
@@ -139,7 +142,8 @@ func (b *builder) selections(v *View, at string) {
 	if _, all := v.cfg.Select[""]; !all {
 		for _, c := range b.g.clients {
 			if c.Default && v.sel[c.Name] == nil && len(v.sel) > 0 {
-				b.f.at(at+".select", "there is no selection for the client %s, which is the default", c.Name)
+				b.f.at(at+".select", "there is no selection for the client %s, which is the default", c.Name).
+					WithFix("write one for it, or let another client be the default")
 			}
 		}
 	}
@@ -185,7 +189,7 @@ func parsePolicy(text string) (policy, error) {
 	switch word {
 	case "required", "null", "omit":
 		if rest != "" {
-			return policy{}, diag.At("", "nothing follows %q", word)
+			return policy{}, diag.At("", "nothing follows %q", word).WithFix("write %s alone", word)
 		}
 		return policy{kind: map[string]policyKind{"required": policyRequired, "null": policyNull, "omit": policyOmit}[word]}, nil
 	case "default":
