@@ -109,32 +109,7 @@ func (b *builder) selections(v *View, at string) {
 				b.f.at(path, "there is no client %q", client).WithFix("name one of clients:")
 			}
 		}
-		text := v.cfg.Select[client]
-		sel, err := ParseSelection(text)
-		if err != nil {
-			b.f.at(path, "%v", err).WithOffset(Offset(err)).WithCode("syntax").
-				WithFix("write a selection such as: name points { balance }")
-			continue
-		}
-		v.sel[client] = sel
-		plan, found := b.g.compile(v.operation(client, sel))
-		for _, one := range found {
-			e := diag.At(path, "%s", one.text)
-			if one.at >= 0 {
-				e.Offset = one.at
-			} else {
-				e.Path = at
-			}
-			e.Fix, e.Example, e.Warn = one.fix, one.example, one.warn
-			if e.Fix == "" {
-				e.Fix = "change it, or leave it out"
-			}
-			b.f.add(e)
-		}
-		if plan != nil {
-			v.settle(plan)
-			v.plans[client] = plan
-		}
+		b.variant(v, at, path, client)
 	}
 	if len(v.plans) == len(v.cfg.Select) {
 		b.unknownParts(v, at)
@@ -146,6 +121,35 @@ func (b *builder) selections(v *View, at string) {
 					WithFix("write one for it, or let another client be the default")
 			}
 		}
+	}
+}
+
+// variant parses and compiles the selection of one client.
+func (b *builder) variant(v *View, at, path, client string) {
+	sel, err := ParseSelection(v.cfg.Select[client])
+	if err != nil {
+		b.f.at(path, "%v", err).WithOffset(Offset(err)).WithCode("syntax").
+			WithFix("write a selection such as: name points { balance }")
+		return
+	}
+	v.sel[client] = sel
+	plan, found := b.g.compile(v.operation(client, sel))
+	for _, one := range found {
+		e := diag.At(path, "%s", one.text)
+		if one.at >= 0 {
+			e.Offset = one.at
+		} else {
+			e.Path = at
+		}
+		e.Fix, e.Example, e.Warn = one.fix, one.example, one.warn
+		if e.Fix == "" {
+			e.Fix = "change it, or leave it out"
+		}
+		b.f.add(e)
+	}
+	if plan != nil {
+		v.settle(plan)
+		v.plans[client] = plan
 	}
 }
 

@@ -53,16 +53,17 @@ func TestReadTrees(t *testing.T) {
 
 func TestReadTreesRefuses(t *testing.T) {
 	t.Parallel()
-	bomb := "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+	var bomb strings.Builder
+	bomb.WriteString("a: &a [x, x, x, x, x, x, x, x, x, x]\n")
 	for c := 'b'; c < 'j'; c++ {
-		bomb += fmt.Sprintf("%c: &%c [*%c, *%c, *%c, *%c, *%c, *%c, *%c, *%c]\n", c, c, c-1, c-1, c-1, c-1, c-1, c-1, c-1, c-1)
+		fmt.Fprintf(&bomb, "%c: &%c [*%c, *%c, *%c, *%c, *%c, *%c, *%c, *%c]\n", c, c, c-1, c-1, c-1, c-1, c-1, c-1, c-1, c-1)
 	}
 	for _, c := range []struct{ text, code string }{
 		{"a: [\n", "syntax"},
 		{"a: \x00\n", "syntax"},
 		{"? [a]\n: 1\n", "type"},
 		{strings.Repeat("[", 100) + strings.Repeat("]", 100), "limit"},
-		{bomb, "limit"},
+		{bomb.String(), "limit"},
 		{"a: &a [*a]\n", "limit"},
 	} {
 		_, findings := config.ReadTrees("f.yml", []byte(c.text))

@@ -667,8 +667,8 @@ func describe(s *scan.Schema, depth int) string {
 		return "…"
 	}
 	var out strings.Builder
-	out.WriteString(fmt.Sprintf("{types %b never %v enum %q const %q min %q max %q xmin %q xmax %q mult %q len %v members %v count %v req %q dep %v uniq %v",
-		s.Types, s.Never, s.Enum, s.Const, s.Minimum, s.Maximum, s.ExclusiveMinimum, s.ExclusiveMaximum, s.MultipleOf, s.Length, s.Members, s.Count, s.Required, s.Dependent, s.Unique))
+	fmt.Fprintf(&out, "{types %b never %v enum %q const %q min %q max %q xmin %q xmax %q mult %q len %v members %v count %v req %q dep %v uniq %v",
+		s.Types, s.Never, s.Enum, s.Const, s.Minimum, s.Maximum, s.ExclusiveMinimum, s.ExclusiveMaximum, s.MultipleOf, s.Length, s.Members, s.Count, s.Required, s.Dependent, s.Unique)
 	for name, child := range s.Properties {
 		out.WriteString(" ." + name + "=" + describe(child, depth+1))
 	}
@@ -681,7 +681,7 @@ func describe(s *scan.Schema, depth int) string {
 	for _, c := range s.Choices {
 		out.WriteString(" choice " + c.Tag)
 		for _, b := range c.Branches {
-			out.WriteString(fmt.Sprintf(" %b %q %s", b.Types, b.Tags, describe(b.Schema, depth+1)))
+			fmt.Fprintf(&out, " %b %q %s", b.Types, b.Tags, describe(b.Schema, depth+1))
 		}
 	}
 	for i, child := range s.Prefix {

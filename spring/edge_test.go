@@ -145,23 +145,24 @@ spring.cloud.gateway:
 				head += "\nHost: gateway.example"
 			}
 			a := e.Say("public", head+"\n\n"+body)
-			seen := a.Body
+			var seen strings.Builder
+			seen.WriteString(a.Body)
 			for name, values := range a.Header {
 				for _, v := range values {
-					seen += fmt.Sprintf("\n%s: %s of %d", name, v, len(values))
+					fmt.Fprintf(&seen, "\n%s: %s of %d", name, v, len(values))
 				}
 			}
 			if a.Status != c.status {
-				t.Errorf("status %d, want %d: %s", a.Status, c.status, seen)
+				t.Errorf("status %d, want %d: %s", a.Status, c.status, seen.String())
 			}
 			for _, want := range c.has {
-				if !strings.Contains(seen, want) {
-					t.Errorf("no %q in\n%s", want, seen)
+				if !strings.Contains(seen.String(), want) {
+					t.Errorf("no %q in\n%s", want, seen.String())
 				}
 			}
 			for _, not := range c.not {
-				if strings.Contains(seen, not) {
-					t.Errorf("%q in\n%s", not, seen)
+				if strings.Contains(seen.String(), not) {
+					t.Errorf("%q in\n%s", not, seen.String())
 				}
 			}
 		})

@@ -72,11 +72,11 @@ func (f *follower) hash() string {
 	for _, status := range f.known {
 		counts[status]++
 	}
-	text := ""
+	var text strings.Builder
 	for _, status := range slices.Sorted(maps.Keys(counts)) {
-		text += fmt.Sprintf("%s_%d_", status, counts[status])
+		fmt.Fprintf(&text, "%s_%d_", status, counts[status])
 	}
-	return text
+	return text.String()
 }
 
 // Two peers replicate everything. One is killed: the clients go on with the
