@@ -45,7 +45,7 @@ generated: generate ## fail when something generated was not committed
 	@out=$$(git status --porcelain); test -z "$$out" || { echo "$$out"; git --no-pager diff --stat; echo "run make generate and commit"; exit 1; }
 
 conformance: ## run the foreign suites: modules of their own, so that the binary stays small
-	@set -e; for m in $(MODULES); do echo "$$m:"; (cd $$m && $(GO) test ./...); done
+	@set -e; for m in $(MODULES); do echo "$$m:"; (cd $$m && $(GO) test -p 1 ./...); done # a browser wants the machine for itself
 
 console: ## build the console's pages into ui/dist (needs Node 20 and npm 11); commit the result
 	npm --prefix console-src ci --no-audit --no-fund
