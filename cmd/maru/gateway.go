@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -96,6 +97,7 @@ func (g *gateway) announce() error {
 		}
 	}
 	tellSystemd(g.env.Log, "READY=1")
+	go debug.FreeOSMemory() // what only the start needed
 	if !g.quiet {
 		fmt.Fprintln(os.Stderr, g.banner())
 	}
