@@ -113,7 +113,9 @@ func (b *Board) sample(now time.Time) {
 		b.file(b.services, name, n)
 	}
 	for name, n := range b.Recorder.Routes() {
-		b.file(b.routes, name, n)
+		if n.Requests != 0 || b.routes[name] != nil { // most of 10,000 routes have nothing to tell
+			b.file(b.routes, name, n)
+		}
 	}
 	b.fileEvents()
 	gone := func(_ string, s *series) bool { return s.tick != b.tick }

@@ -97,11 +97,20 @@ func (g *gateway) announce() error {
 		}
 	}
 	tellSystemd(g.env.Log, "READY=1")
-	go debug.FreeOSMemory() // what only the start needed
+	go settle(g.env.Log)
 	if !g.quiet {
 		fmt.Fprintln(os.Stderr, g.banner())
 	}
 	return nil
+}
+
+// settle gives back what only the start needed: the heap of reading and building,
+// and the pages of code that ran once.
+func settle(log *slog.Logger) {
+	debug.FreeOSMemory()
+	if err := forgetCode(); err != nil {
+		log.Debug("code that only the start needed stays resident", "error", err)
+	}
 }
 
 // prepare makes what outlives every configuration and starts what runs beside it.
