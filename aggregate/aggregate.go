@@ -54,6 +54,9 @@ type Env struct {
 	Log *slog.Logger
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Crew is how many goroutines that make calls wait for others when they are
+	// through; 0 lets each end.
+	Crew int
 	// Count adds 1 to a counter of parts by view and code; nil counts nothing.
 	Count func(view, code string)
 }
@@ -76,6 +79,7 @@ func Compile(cfg Config, views map[string]ViewConfig, env Env) (*Graph, error) {
 		sources: make(map[string]*source), fragments: make(map[string][]Selection),
 		clients: cfg.Clients, views: make(map[string]*View),
 	}}
+	b.g.crew = newCrew(b.g, env.Crew)
 	b.sources()
 	b.types()
 	b.roots()

@@ -26,7 +26,7 @@ func mergePlan(tb testing.TB) *aggregate.View {
 	}
 	g, err := aggregate.Compile(aggregate.Config{}, map[string]aggregate.ViewConfig{"GET /m": {
 		Merge: []aggregate.CallConfig{{Call: "a GET /1 -> a"}, {Call: "b GET /2 -> b"}, {Call: "c GET /3 -> c"}},
-	}}, aggregate.Env{Whole: true, Service: service})
+	}}, aggregate.Env{Whole: true, Service: service, Crew: 64})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 // fetchState is one fetch of a run: its keys, its calls, and the row of each key.
 type fetchState struct {
 	f     *fetch
+	x     *run // that it is of
 	waits atomic.Int32
 	done  atomic.Bool
 	keys  keyTable
@@ -227,7 +228,7 @@ func (x *run) call(s *fetchState, c *callState) {
 		return
 	}
 	defer x.end(&c.active)
-	began := x.p.graph.env.Now()
+	began := sub.X.Began
 	resp, err := f.source.send(f.call, sub)
 	if err != nil {
 		c.failure = failure{code: codeOf(err)}

@@ -66,7 +66,7 @@ func (p *Plan) newRun(r *message.Request) *run {
 			done: make(chan struct{}, 1),
 		}
 		for i, f := range p.fetches {
-			x.fetches[i].f = f
+			x.fetches[i].f, x.fetches[i].x = f, x
 			x.fetches[i].rows = make([][]int32, len(f.gathers))
 			x.fetches[i].ends = make([][]int32, len(f.gathers))
 		}
@@ -218,7 +218,7 @@ func (x *run) work(level *levelState, fetch *fetchState) {
 			x.laidOut(l, q)
 		} else {
 			for _, other := range q.fetches[1:] {
-				go x.work(nil, other)
+				x.p.graph.crew.do(other)
 			}
 			f := q.fetches[0]
 			q.fetches = q.fetches[:0]

@@ -128,6 +128,7 @@ type Graph struct {
 	views     map[string]*View
 	serial    atomic.Uint64 // of plans
 	stale     staleParts
+	crew      *crew
 }
 
 // builder resolves a Config into a Graph.

@@ -77,7 +77,7 @@ func (b *builder) composed(global []filter.Filter) []route.Rule[*entry] {
 	}
 	b.overHTTP2()
 	g, err := aggregate.Compile(cfg.Compose, views, aggregate.Env{
-		Service: b.caller, Whole: cfg.GraphQL != nil, ReadFile: os.ReadFile, Log: b.rt.env.Log, Count: func(view, code string) { b.rt.env.Count("view", view, code) },
+		Service: b.caller, Crew: maxCrew, Whole: cfg.GraphQL != nil, ReadFile: os.ReadFile, Log: b.rt.env.Log, Count: func(view, code string) { b.rt.env.Count("view", view, code) },
 	})
 	b.fault("", err)
 	b.rt.graph = g
@@ -103,6 +103,9 @@ func (b *builder) composed(global []filter.Filter) []route.Rule[*entry] {
 	}
 	return rules
 }
+
+// maxCrew is how many goroutines of views wait for calls to make.
+const maxCrew = 256
 
 // composedEntry is what a view or the GraphQL front door leads to; last is nil when
 // it could not be made, which is a fault by then.
