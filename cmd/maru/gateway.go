@@ -105,11 +105,11 @@ func (g *gateway) announce() error {
 }
 
 // settle gives back what only the start needed: the heap of reading and building,
-// and the pages of code that ran once.
+// and the pages of constants that were read once.
 func settle(log *slog.Logger) {
 	debug.FreeOSMemory()
-	if err := forgetCode(); err != nil {
-		log.Debug("code that only the start needed stays resident", "error", err)
+	if err := forgetTables(); err != nil {
+		log.Debug("constants that only the start needed stay resident", "error", err)
 	}
 }
 

@@ -9,37 +9,44 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forgetCode unmaps the pages of this program's code that the start touched; those
-// that are needed again come back from the page cache, without a read from disk.
-// Only mappings that are executable and were never written are meant: dropping
-// them loses nothing (madvise(2), MADV_DONTNEED of a file).
-func forgetCode() error {
+// forgetTables unmaps the pages of this program's constants (tables of symbols and
+// types, embedded pages) that the start touched; those that are needed again come
+// back from the page cache, without a read from disk. Code stays: it would come back
+// in small pages, which costs every request. Only mappings without a page of their own
+// are meant: dropping those loses nothing (madvise(2), MADV_DONTNEED of a file).
+func forgetTables() error {
 	self, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return fmt.Errorf("find the program: %w", err)
 	}
-	maps, err := os.Open("/proc/self/maps")
+	maps, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return fmt.Errorf("read the mappings: %w", err)
 	}
 	defer maps.Close() //nolint:errcheck // only read
+	var from, to uintptr
 	for lines := bufio.NewScanner(maps); lines.Scan(); {
-		from, to, ok := codeOf(lines.Text(), self)
-		if !ok {
+		line := lines.Text()
+		if size, found := strings.CutPrefix(line, "Anonymous:"); !found {
+			if a, b, ok := tablesOf(line, self); ok {
+				from, to = a, b
+			}
 			continue
+		} else if from < to && strings.TrimSpace(size) == "0 kB" {
+			if _, _, errno := unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED); errno != 0 {
+				return fmt.Errorf("forget %d bytes: %w", to-from, errno)
+			}
 		}
-		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED); errno != 0 {
-			return fmt.Errorf("forget %d bytes of code: %w", to-from, errno)
-		}
+		from, to = 0, 0
 	}
 	return nil
 }
 
-// codeOf reads a line of /proc/PID/maps (proc_pid_maps(5)) and tells whether it is
-// code of the file self.
-func codeOf(line, self string) (from, to uintptr, ok bool) {
+// tablesOf reads the first line of a mapping in /proc/PID/smaps (proc_pid_smaps(5))
+// and tells whether it holds constants of the file self.
+func tablesOf(line, self string) (from, to uintptr, ok bool) {
 	mapping, file, _ := strings.Cut(line, "/")
-	if "/"+file != self || !strings.Contains(mapping, " r-xp ") {
+	if "/"+file != self || !strings.Contains(mapping, " r--p ") {
 		return 0, 0, false
 	}
 	_, err := fmt.Sscanf(mapping, "%x-%x ", &from, &to)

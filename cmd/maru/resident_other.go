@@ -2,4 +2,4 @@
 
 package main
 
-func forgetCode() error { return nil }
+func forgetTables() error { return nil }
