@@ -21,7 +21,7 @@ const maxCrew = 1024
 
 // newCrew makes the crew of a graph, which ends with it.
 func newCrew(g *Graph, most int) *crew {
-	c := &crew{most: int32(min(max(most, 0), maxCrew))} //nolint:gosec // bounded
+	c := &crew{most: int32(min(max(most, 0), maxCrew))}
 	if c.most == 0 {
 		return c
 	}
