@@ -19,9 +19,10 @@ import (
 
 func TestChecksTakeOutAndBringBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEstate(t, 2, time.Millisecond, Config{Health: &CheckConfig{HTTP: "/health"}})
+		ramp := time.Minute // a check that hung may pass as soon as its instance is well
+		e := newEstate(t, 2, time.Millisecond, Config{Health: &CheckConfig{HTTP: "/health"}, SlowStart: &ramp})
 		defer e.stop()
-		time.Sleep(3 * time.Second)
+		time.Sleep(3100 * time.Millisecond) // an interval, and up to a second until the endpoint is looked at
 		for n := range 2 {
 			if s := e.row(n); s.State != Up || s.Check.State != "up" || s.Check.LastError != "" {
 				t.Fatalf("at first: %+v", s)
