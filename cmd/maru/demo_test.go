@@ -298,6 +298,7 @@ func TestDemoScreens(t *testing.T) {
 		if err := syscall.Kill(pid, how.signal); err != nil {
 			t.Fatal(err)
 		}
+		waitFor(t, func() bool { return silent(pid) })
 		status, partial, body, took := home("mobile")
 		if want := `"reward";code=` + how.code + ";policy=default"; status != http.StatusOK || partial != want || body != fmt.Sprintf(phone, "null") {
 			t.Errorf("%v: %d %s (%s), want %s", how.signal, status, body, partial, want)
@@ -307,6 +308,25 @@ func TestDemoScreens(t *testing.T) {
 		}
 	}
 	waitFor(t, well) // reward was started again
+}
+
+// silent tells that no thread of a process runs any more: all are stopped, or
+// gone. A signal takes its time, and until then the process still answers.
+func silent(pid int) bool {
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil {
+		return false
+	}
+	for _, name := range stats {
+		b, err := os.ReadFile(name) //nolint:gosec // a name of the process table
+		if err != nil {
+			continue // this one is gone
+		}
+		if at := bytes.LastIndexByte(b, ')') + 2; at >= len(b) || !strings.ContainsRune("TZX", rune(b[at])) {
+			return false
+		}
+	}
+	return true
 }
 
 // The script is played and told, and what is in trouble at the end of the demo
