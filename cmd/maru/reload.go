@@ -24,6 +24,11 @@ import (
 func (g *gateway) reload(by string) admin.Reload {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	return g.reloadLocked(by)
+}
+
+// reloadLocked is reload for who holds g.mu.
+func (g *gateway) reloadLocked(by string) admin.Reload {
 	// The collector would take a third of the time. It waits for a moment in which
 	// the heap grows by what a configuration needs, which the file's limits bound,
 	// and runs at once after it: a gateway at work allocates too little to start it.
@@ -167,12 +172,15 @@ func (g *gateway) tell(r *admin.Reload) {
 }
 
 // fileChanged loads the file again, unless that was done already: it is told of
-// the file as it is when the watching begins, and somebody may have been quicker.
+// the file as it is when the watching begins, and somebody may have been quicker,
+// or be at it.
 func (g *gateway) fileChanged() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if text, err := os.ReadFile(g.watch); err == nil && hashOf(text) == g.status.Last().Hash {
 		return
 	}
-	g.reload("file")
+	g.reloadLocked("file")
 }
 
 // hashOf names the text of a file in a few digits.
