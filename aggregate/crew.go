@@ -11,7 +11,7 @@ import (
 // through wait for another fetch, as many as Env.Crew says, until the graph is
 // nobody's any more.
 type crew struct {
-	jobs    chan *fetchState // nil: nobody waits
+	runs    chan *run // that want help; nil: nobody waits
 	waiting atomic.Int32
 	most    int32
 }
@@ -25,30 +25,69 @@ func newCrew(g *Graph, most int) *crew {
 	if c.most == 0 {
 		return c
 	}
-	c.jobs = make(chan *fetchState)
-	runtime.AddCleanup(g, func(jobs chan *fetchState) { close(jobs) }, c.jobs)
+	c.runs = make(chan *run)
+	runtime.AddCleanup(g, func(runs chan *run) { close(runs) }, c.runs)
 	return c
 }
 
-// do makes a fetch, and what becomes ready by it, beside the caller.
-func (c *crew) do(f *fetchState) {
+// send sends somebody to help a run. He comes even if nothing is left to do when
+// he is there.
+func (c *crew) send(x *run) {
 	select {
-	case c.jobs <- f:
+	case c.runs <- x:
 	default: // nobody waits
-		go c.work(f)
+		go c.work(x)
 	}
 }
 
-// work makes one fetch after another. What waits holds nothing of a graph but the
+// work helps one run after another. Who waits holds nothing of a graph but the
 // channel, so that the graph can go.
-func (c *crew) work(f *fetchState) {
+func (c *crew) work(x *run) {
 	for ok := true; ok; {
-		f.x.work(nil, f) // the run may be somebody else's from here on
+		x.help() // the run may be somebody else's from here on
 		if c.waiting.Add(1) > c.most {
 			c.waiting.Add(-1)
 			return
 		}
-		f, ok = <-c.jobs
+		x, ok = <-c.runs
 		c.waiting.Add(-1)
+	}
+}
+
+// offer leaves fetches to whoever has time first: somebody of the crew, or the
+// goroutine itself once it is through with what it does. A source that answers at
+// once, from memory, thus costs no change of goroutines.
+func (x *run) offer(fetches []*fetchState) {
+	if len(fetches) == 0 {
+		return
+	}
+	x.mu.Lock()
+	x.spare = append(x.spare, fetches...)
+	x.mu.Unlock()
+	x.p.graph.crew.send(x)
+}
+
+// take gives the first fetch that nobody does yet, or nil, and tells whether it
+// leaves others.
+func (x *run) take() (f *fetchState, others bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.spare) == 0 {
+		return nil, false
+	}
+	f = x.spare[0]
+	x.spare = append(x.spare[:0], x.spare[1:]...)
+	return f, len(x.spare) > 0
+}
+
+// help does a fetch that was offered, if there still is one. As long as fetches
+// are left, somebody is on his way: so the next one is sent before this one begins.
+func (x *run) help() {
+	f, others := x.take()
+	if others {
+		x.p.graph.crew.send(x)
+	}
+	if f != nil {
+		x.work(nil, f)
 	}
 }

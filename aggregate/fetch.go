@@ -85,7 +85,11 @@ func (s *fetchState) reset() {
 	}
 	for i := range s.calls {
 		c := &s.calls[i]
-		if c.tape != nil {
+		switch {
+		case c.tape == nil:
+		case i == 0: // this mask's next answer is like the last one
+			c.tape.Reset()
+		default:
 			c.tape.Release()
 			c.tape = nil
 		}
@@ -257,7 +261,9 @@ func (x *run) scan(s *fetchState, c *callState) failure {
 	if x.bytes.Add(int64(len(c.body))) > x.p.graph.limits.Bodies {
 		return failure{code: codeTooLarge}
 	}
-	c.tape = scan.NewTape()
+	if c.tape == nil {
+		c.tape = scan.NewTape()
+	}
 	if err := scan.Scan(s.f.mask, c.body, c.tape); err != nil {
 		return failure{code: codeInvalid}
 	}
@@ -353,7 +359,10 @@ func (x *run) prepare(sub *message.Request, s *fetchState, c *callState) failure
 	sub.Method = f.call.method
 	sub.Scheme, sub.Authority, sub.Host, sub.Proto = r.Scheme, r.Authority, r.Host, r.Proto
 	q := &sub.X
-	now := x.p.graph.env.Now()
+	now := x.began // the first calls are ready when the run is
+	if f.depth > 1 || f.after != nil || len(f.behind) > 0 {
+		now = x.p.graph.env.Now()
+	}
 	q.Began, q.Deadline = now, x.deadline(f, now)
 	q.Peer, q.Client, q.Trusted, q.Port, q.TLS = r.X.Peer, r.X.Client, r.X.Trusted, r.X.Port, r.X.TLS
 	q.Listener, q.Route, q.RequestID, q.Trace, q.Shard = r.X.Listener, r.X.Route, r.X.RequestID, r.X.Trace, r.X.Shard

@@ -35,7 +35,8 @@ type run struct {
 	traced  bool         // times are noted
 
 	mu     sync.Mutex
-	active []*active // calls under way
+	spare  []*fetchState // that are ready and that nobody does yet
+	active []*active     // calls under way
 	over   error     // why no further call begins
 	soft   bool      // optional calls are over: the laggard rule
 	turn   uint64    // counts the requests that had this memory
@@ -200,7 +201,7 @@ type ready struct {
 }
 
 // work does what is ready and what becomes ready by it: levels at once, then the
-// first fetch on this goroutine and the others beside it.
+// first fetch, while the others are offered, and at last what nobody took.
 func (x *run) work(level *levelState, fetch *fetchState) {
 	q := &x.queue
 	if level != nil {
@@ -217,9 +218,7 @@ func (x *run) work(level *levelState, fetch *fetchState) {
 			x.layOut(l)
 			x.laidOut(l, q)
 		} else {
-			for _, other := range q.fetches[1:] {
-				x.p.graph.crew.do(other)
-			}
+			x.offer(q.fetches[1:])
 			f := q.fetches[0]
 			q.fetches = q.fetches[:0]
 			x.clocked(f)
@@ -228,6 +227,14 @@ func (x *run) work(level *levelState, fetch *fetchState) {
 		// The run may be somebody else's once the last node is finished.
 		more = len(q.levels) > 0 || len(q.fetches) > 0
 		x.finished()
+		if more {
+			continue
+		}
+		// A run that is somebody else's by now has work as good as any.
+		if f, _ := x.take(); f != nil {
+			q, more = &f.queue, true
+			q.levels, q.fetches = q.levels[:0], append(q.fetches[:0], f)
+		}
 	}
 }
 

@@ -64,6 +64,10 @@ func (t *Tape) Release() {
 	tapes.Put(t)
 }
 
+// Reset empties the Tape and lets go of the body, for who keeps it for the next
+// text under the same mask: a Tape remembers the names that came in the last one.
+func (t *Tape) Reset() { t.m.lighten() }
+
 // lighten lets go of the text and of memory that one large text has claimed.
 func (m *machine) lighten() {
 	m.body, m.mask, m.next, m.report = nil, nil, nil, nil
