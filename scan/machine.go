@@ -161,7 +161,7 @@ first: // of an array: a value, or its end
 	}
 
 value:
-	if i = skip(b, i); uint(i) >= uint(len(b)) {
+	if uint(i) >= uint(len(b)) {
 		return m.dry(atValue, n, i)
 	}
 	x = b[i]
@@ -200,6 +200,12 @@ value:
 		if n != nil {
 			m.scalar(n, Number, b, start, i, flags)
 		}
+	case x == ' ': // one, behind a colon or comma
+		i++
+		goto value
+	case white(x):
+		i = space(b, i)
+		goto value
 	default:
 		if i, c = literal(b, i); c != ok {
 			return m.stop(cutLiteral, n, b, start, i, 0, c)
@@ -210,7 +216,7 @@ value:
 	}
 
 after:
-	if i = skip(b, i); uint(i) >= uint(len(b)) {
+	if uint(i) >= uint(len(b)) {
 		return m.dry(atAfter, nil, i)
 	}
 	x = b[i]
@@ -226,6 +232,9 @@ after:
 		}
 		goto value
 	case x == '}' && f.kind == Object, x == ']' && f.kind == Array:
+	case white(x):
+		i = space(b, i)
+		goto after
 	default:
 		return i, trailing(m.depth)
 	}
@@ -254,10 +263,14 @@ member: // of an object: a name, or its end
 	}
 
 name:
-	if i = skip(b, i); uint(i) >= uint(len(b)) {
+	if uint(i) >= uint(len(b)) {
 		return m.dry(atName, nil, i)
 	}
-	if b[i] != '"' {
+	if x = b[i]; x != '"' {
+		if white(x) {
+			i = space(b, i)
+			goto name
+		}
 		return i, unexpectedByte
 	}
 	if f.count++; f.count > members {
@@ -312,6 +325,9 @@ colon:
 	i++
 	goto value
 }
+
+// white tells white space (RFC 8259 §2).
+func white(x byte) bool { return x <= ' ' && (x == ' ' || x == '\n' || x == '\r' || x == '\t') }
 
 // skip skips white space from i; most often there is none.
 func skip(b []byte, i int) int {
