@@ -87,7 +87,7 @@ func (x *run) help() {
 	if others {
 		x.p.graph.crew.send(x)
 	}
-	if f != nil {
-		x.work(nil, f)
+	if f != nil && x.work(nil, f) {
+		x.done <- struct{}{}
 	}
 }

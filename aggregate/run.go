@@ -171,8 +171,9 @@ func (x *run) execute() error {
 	}
 	top := &x.levels[0]
 	top.elems = append(top.elems, elem{})
-	x.work(top, nil)
-	<-x.done
+	if last := x.work(top, nil); !last {
+		<-x.done
+	}
 	x.mu.Lock()
 	x.turn++
 	if x.timer != nil {
@@ -201,8 +202,9 @@ type ready struct {
 }
 
 // work does what is ready and what becomes ready by it: levels at once, then the
-// first fetch, while the others are offered, and at last what nobody took.
-func (x *run) work(level *levelState, fetch *fetchState) {
+// first fetch, while the others are offered, and at last what nobody took. It tells
+// whether it did the last node of all: then somebody waits to hear of it.
+func (x *run) work(level *levelState, fetch *fetchState) (last bool) {
 	q := &x.queue
 	if level != nil {
 		q.levels = append(q.levels[:0], level)
@@ -224,25 +226,21 @@ func (x *run) work(level *levelState, fetch *fetchState) {
 			x.clocked(f)
 			x.fetched(f, q)
 		}
-		// The run may be somebody else's once the last node is finished.
 		more = len(q.levels) > 0 || len(q.fetches) > 0
-		x.finished()
+		if x.nodes.Add(-1) == 0 {
+			return true
+		}
 		if more {
 			continue
 		}
-		// A run that is somebody else's by now has work as good as any.
+		// Others may have done the last node since, and the run may be another
+		// request's: its work is as good as any.
 		if f, _ := x.take(); f != nil {
 			q, more = &f.queue, true
 			q.levels, q.fetches = q.levels[:0], append(q.fetches[:0], f)
 		}
 	}
-}
-
-// finished counts a node that is done; the last one wakes who waits.
-func (x *run) finished() {
-	if x.nodes.Add(-1) == 0 {
-		x.done <- struct{}{}
-	}
+	return false
 }
 
 // laidOut adds what becomes ready by a level.
