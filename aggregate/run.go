@@ -37,9 +37,9 @@ type run struct {
 	mu     sync.Mutex
 	spare  []*fetchState // that are ready and that nobody does yet
 	active []*active     // calls under way
-	over   error     // why no further call begins
-	soft   bool      // optional calls are over: the laggard rule
-	turn   uint64    // counts the requests that had this memory
+	over   error         // why no further call begins
+	soft   bool          // optional calls are over: the laggard rule
+	turn   uint64        // counts the requests that had this memory
 	timer  *time.Timer
 
 	queue ready // of the goroutine that the run began on

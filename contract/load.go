@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/maru-msa/maru/diag"
@@ -43,6 +44,8 @@ type Contract struct {
 	File, Dialect string
 	// Base is put before the paths of the operations.
 	Base string
+	// Files are all that were read, with the folder before their names.
+	Files []string
 	// Operations of an OpenAPI document, in the order of the file.
 	Operations []*Operation
 	// Body is what a bare JSON Schema compiles to; nil otherwise.
@@ -72,6 +75,7 @@ func Load(fsys fs.FS, name string, opt Options) (*Contract, []diag.Finding) {
 		return nil, l.findings
 	}
 	out := &Contract{File: name, Base: opt.Base}
+	defer l.filesOf(out)
 	switch n := root.node; {
 	case n.has("swagger"):
 		l.fault(n.Get("swagger"), "version", "Swagger 2.0 is not read", "convert the document to OpenAPI 3.1")
@@ -92,6 +96,14 @@ func Load(fsys fs.FS, name string, opt Options) (*Contract, []diag.Finding) {
 		return nil, l.findings
 	}
 	return out, l.findings
+}
+
+// filesOf notes which files were read.
+func (l *loader) filesOf(c *Contract) {
+	for name := range l.docs {
+		c.Files = append(c.Files, l.opt.Folder+name)
+	}
+	slices.Sort(c.Files)
 }
 
 // document is a file.

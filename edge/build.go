@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -34,6 +35,7 @@ type Runtime struct {
 	clusters  map[string]*cluster
 	kept      map[string]any
 	graph     *aggregate.Graph // of the views; nil without
+	files     []string         // see Files
 	listeners map[string]*front
 	acme      []*acmeSource
 }
@@ -315,6 +317,9 @@ func (b *builder) contract(at string, cfg contract.Config) (*contract.Contract, 
 	}
 	c, err := filter.LoadContract(b.rt.env.Decode, at, cfg)
 	b.contracts[cfg] = read{c, err}
+	if err == nil {
+		b.rt.files = append(b.rt.files, c.Files...)
+	}
 	return c, err
 }
 
@@ -333,6 +338,17 @@ func (b *builder) keep(key string, mk func() any) any {
 	b.rt.kept[key] = v
 	return v
 }
+
+// readFile reads a file that the configuration names.
+func (b *builder) readFile(name string) ([]byte, error) {
+	b.rt.files = append(b.rt.files, name)
+	return os.ReadFile(name) //nolint:gosec // the operator names the file
+}
+
+// Files are the contracts, protocols and documents that were read to build this:
+// names as the configuration has them, and of patterns the folders too. When one of
+// them changes, the configuration says something else.
+func (rt *Runtime) Files() []string { return rt.files }
 
 // Kept gives the filter state under key, or nil: for admin actions such as purging a cache.
 func (rt *Runtime) Kept() map[string]any { return rt.kept }

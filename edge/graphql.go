@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -21,6 +22,10 @@ func (b *builder) graphql(g *aggregate.Graph) filter.Func {
 	}
 	if cfg.Budget < 0 || cfg.Budget > 0 && cfg.Budget < 10*time.Millisecond {
 		b.fault("graphql.budget", diag.At("", "%v is too short to be meant", cfg.Budget).WithFix("write a time such as 1s"))
+	}
+	for _, pattern := range cfg.Documents {
+		files, _ := filepath.Glob(pattern) // a pattern that is none is told by New
+		b.rt.files = append(append(b.rt.files, filepath.Dir(pattern)), files...)
 	}
 	d, err := graphql.New(cfg.Config, planner{g, cfg.Budget})
 	b.fault("graphql", err)

@@ -2,7 +2,6 @@ package edge
 
 import (
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,7 +76,7 @@ func (b *builder) composed(global []filter.Filter) []route.Rule[*entry] {
 	}
 	b.overHTTP2()
 	g, err := aggregate.Compile(cfg.Compose, views, aggregate.Env{
-		Service: b.caller, Crew: maxCrew, Whole: cfg.GraphQL != nil, ReadFile: os.ReadFile, Log: b.rt.env.Log, Count: func(view, code string) { b.rt.env.Count("view", view, code) },
+		Service: b.caller, Crew: maxCrew, Whole: cfg.GraphQL != nil, ReadFile: b.readFile, Log: b.rt.env.Log, Count: func(view, code string) { b.rt.env.Count("view", view, code) },
 	})
 	b.fault("", err)
 	b.rt.graph = g

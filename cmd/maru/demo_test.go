@@ -318,7 +318,7 @@ func silent(pid int) bool {
 		return false
 	}
 	for _, name := range stats {
-		b, err := os.ReadFile(name) //nolint:gosec // a name of the process table
+		b, err := os.ReadFile(name)
 		if err != nil {
 			continue // this one is gone
 		}

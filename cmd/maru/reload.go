@@ -183,6 +183,18 @@ func (g *gateway) fileChanged() {
 	g.reloadLocked("file")
 }
 
+// beside are the files that the live configuration was built from besides its own.
+func (g *gateway) beside() ([]string, time.Time) {
+	rt := g.server.Runtime()
+	return rt.Files(), rt.Built
+}
+
+// besideChanged loads the file again because another one that it names has changed.
+func (g *gateway) besideChanged(name string) {
+	g.env.Log.Info("a file that the configuration names has changed", "file", name)
+	g.reload("file")
+}
+
 // hashOf names the text of a file in a few digits.
 func hashOf(text []byte) string {
 	if len(text) == 0 {

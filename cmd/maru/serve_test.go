@@ -229,3 +229,40 @@ func TestServeTellsSystemd(t *testing.T) {
 		}
 	}
 }
+
+// What the file names is looked at too: a contract that changed is live without
+// anybody asking, and a broken one changes nothing.
+func TestServeReloadsWhatTheFileNames(t *testing.T) {
+	t.Parallel()
+	p := newProcess(t)
+	contract := filepath.Join(p.dir, "order.json")
+	promise := func(text string) {
+		if err := os.WriteFile(contract, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	post := func() int {
+		res, err := http.Post("http://"+p.front+"/", "application/json", strings.NewReader(`{}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		return res.StatusCode
+	}
+	promise(`{"type":"object","required":["id"]}`)
+	p.write(fmt.Sprintf("listen: {public: {address: %q}}\nroutes:\n  - match: '/{rest...}'\n    filters:\n      - validate: {schema: %s, response: off, paths: open}\n      - respond: {body: taken}\n",
+		p.front, contract), false)
+	p.start()
+	if status := post(); status != 400 {
+		t.Fatalf("without id: %d", status)
+	}
+	promise(`{"type":"object"}`)
+	p.until("the contract that wants no id is live", func() bool { return post() == 200 })
+	promise(`{"type":`)
+	p.until("the broken one is refused", func() bool { return p.live().LastError != nil })
+	if status := post(); status != 200 {
+		t.Errorf("with a broken contract: %d", status)
+	}
+	promise(`{"type":"array"}`)
+	p.until("the mended one is live", func() bool { return post() == 400 && p.live().LastError == nil })
+}

@@ -1,0 +1,64 @@
+package config
+
+import (
+	"context"
+	"os"
+	"time"
+)
+
+// Beside looks at the files that a configuration names: contracts, protocols,
+// trusted documents. Nobody waits for a change of theirs as for one of the
+// configuration itself, so it asks for their times instead of being told, which
+// works on every file system.
+type Beside struct {
+	// Names gives the files of the live configuration and when it was built. A file
+	// that is not there is no fault; a folder changes with what it holds.
+	Names func() (names []string, built time.Time)
+	// Changed is told of the first file that is newer than what was read of it.
+	Changed func(name string)
+	// Every is how often they are looked at; a change must be as old, so that
+	// nobody is in the middle of it. 0 means a second.
+	Every time.Duration
+}
+
+// Run looks until ctx ends; it returns nil then.
+func (b Beside) Run(ctx context.Context) error {
+	if b.Every == 0 {
+		b.Every = time.Second
+	}
+	seen := make(map[string]time.Time)
+	tick := time.NewTicker(b.Every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			if name := b.look(seen, now); name != "" {
+				b.Changed(name)
+			}
+		}
+	}
+}
+
+// look gives a file that has changed, or "". What it has seen of each file is kept
+// in seen, so that a change which made nothing live is not told again and again.
+func (b Beside) look(seen map[string]time.Time, now time.Time) (changed string) {
+	names, built := b.Names()
+	for _, name := range names {
+		info, err := os.Stat(name)
+		if err != nil {
+			continue // it is being replaced, perhaps
+		}
+		at := info.ModTime()
+		last, known := seen[name]
+		switch {
+		case known && at.Equal(last), now.Sub(at) < b.Every:
+			continue
+		case known || at.After(built):
+			changed = name
+		}
+		seen[name] = at
+	}
+	return changed
+}
