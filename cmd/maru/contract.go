@@ -18,6 +18,7 @@ import (
 // contractCommand looks at the contracts of services.
 type contractCommand struct {
 	Lint     contractLintCommand     `cmd:"" help:"Find what is wrong, or without effect, in OpenAPI documents and JSON Schemas."`
+	Diff     contractDiffCommand     `cmd:"" help:"Tell what changed between two versions of a contract, and what of it breaks callers."`
 	Coverage contractCoverageCommand `cmd:"" help:"Tell which schemas of a contract the scanner can't decide, and why."`
 }
 
@@ -86,17 +87,28 @@ func (c *contractLintCommand) print(out io.Writer, findings []diag.Finding, sour
 // readContract reads a contract; the findings name the files as they were given,
 // and sources gets their texts.
 func readContract(name string, opt contract.Options, sources map[string][]byte) (*contract.Contract, []diag.Finding) {
+	v, done, err := versionOf(name, sources)
+	if err != nil {
+		return nil, []diag.Finding{{Position: diag.Position{File: name}, Code: "file", Text: err.Error(), Fix: "name a readable file"}}
+	}
+	defer done()
+	v.Options.Config, v.Options.Style = opt.Config, opt.Style
+	return contract.Load(v.FS, v.Name, v.Options)
+}
+
+// versionOf names a contract by its file; nothing outside of its folder is read.
+// done is to be called when it was read.
+func versionOf(name string, sources map[string][]byte) (v contract.Version, done func(), err error) {
 	dir, base := filepath.Split(name)
 	root, err := os.OpenRoot(filepath.Clean(dir))
 	if err != nil {
 		if p, ok := errors.AsType[*fs.PathError](err); ok {
 			err = p.Err
 		}
-		return nil, []diag.Finding{{Position: diag.Position{File: name}, Code: "file", Text: "cannot read its folder: " + err.Error(), Fix: "name a readable file"}}
+		return v, nil, fmt.Errorf("cannot read its folder: %w", err)
 	}
-	defer root.Close() //nolint:errcheck // it was read
-	opt.Decode, opt.Folder, opt.Sources = config.DecodeContract, dir, sources
-	return contract.Load(root.FS(), base, opt)
+	v = contract.Version{FS: root.FS(), Name: base, Options: contract.Options{Decode: config.DecodeContract, Folder: dir, Sources: sources}}
+	return v, func() { _ = root.Close() }, nil
 }
 
 // contractCoverageCommand tells what goes to the reference validator.
