@@ -76,6 +76,7 @@ func (c Checker) Check(file *File, loaded []diag.Finding) []diag.Finding {
 	w.registry()
 	w.turbine()
 	w.files()
+	w.contracts()
 	w.built(<-answer)
 	w.warnings()
 	if errs, _ := diag.Count(loaded); errs == 0 && !w.faulty() {

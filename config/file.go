@@ -17,6 +17,8 @@ type File struct {
 	// Turbine says whose hystrix.streams are added up in turbine.stream (default
 	// only what this process knows itself).
 	Turbine metrics.TurbineConfig `yaml:"turbine"`
+	// Rules say in what the contracts of all services agree (default nothing).
+	Rules Rules `yaml:"rules"`
 	// Admin is the operator's API.
 	Admin Admin `yaml:"admin"`
 	// Log says what is written where.

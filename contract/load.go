@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -96,6 +98,31 @@ func Load(fsys fs.FS, name string, opt Options) (*Contract, []diag.Finding) {
 		return nil, l.findings
 	}
 	return out, l.findings
+}
+
+// LoadFile is Load for a file by its name. Nothing outside of its folder is read.
+func LoadFile(name string, opt Options) (*Contract, []diag.Finding) {
+	v, done, err := Open(name, opt)
+	if err != nil {
+		return nil, []diag.Finding{{
+			Position: diag.Position{File: name}, Code: "file", Text: err.Error(),
+			Fix: "name a readable file; a relative path starts at the folder maru runs in",
+		}}
+	}
+	defer done()
+	return Load(v.FS, v.Name, v.Options)
+}
+
+// Open names a contract by its file, for Load and Diff; done is to be called after
+// them. Nothing outside of its folder is read.
+func Open(name string, opt Options) (v Version, done func(), err error) {
+	dir, base := filepath.Split(name)
+	root, err := os.OpenRoot(filepath.Clean(dir))
+	if err != nil {
+		return v, nil, fmt.Errorf("cannot read the folder of %s: %w", name, cause(err))
+	}
+	opt.Folder = dir
+	return Version{FS: root.FS(), Name: base, Options: opt}, func() { _ = root.Close() }, nil
 }
 
 // filesOf notes which files were read.

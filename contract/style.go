@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"unicode"
@@ -22,6 +23,9 @@ type Rules struct {
 	Dates bool
 	// IDs says that names that end in id are strings.
 	IDs bool
+	// Allow are places that need not follow, with all that is below them:
+	// "specs/old.yaml#/paths/~1x", or a whole file.
+	Allow []string
 }
 
 // Style holds several contracts against Rules: hand it to Load, then ask for the
@@ -29,6 +33,7 @@ type Rules struct {
 type Style struct {
 	rules    Rules
 	types    map[string]typed // by name
+	at       string           // the pointer of what is looked at
 	findings []diag.Finding
 }
 
@@ -48,8 +53,20 @@ func (s *Style) Findings() []diag.Finding {
 }
 
 func (s *Style) warn(n *Node, code, text, fix string, related ...diag.Related) {
+	if s.allowed(n.File) {
+		return
+	}
 	s.findings = append(s.findings, diag.Finding{
 		Position: n.Position, Length: n.Length, Severity: diag.Warning, Code: code, Text: text, Fix: fix, Related: related,
+	})
+}
+
+// allowed tells whether what is looked at need not follow the rules.
+func (s *Style) allowed(file string) bool {
+	return slices.ContainsFunc(s.rules.Allow, func(place string) bool {
+		name, pointer, _ := strings.Cut(place, "#")
+		pointer = strings.TrimSuffix(pointer, "/")
+		return path.Clean(name) == path.Clean(file) && (s.at == pointer || strings.HasPrefix(s.at, pointer+"/"))
 	})
 }
 
@@ -59,10 +76,13 @@ func (s *Style) document(d *document) {
 		if strings.HasSuffix(pointer, "/example") || strings.HasSuffix(pointer, "/examples") || strings.HasSuffix(pointer, "/default") {
 			return false
 		}
+		s.at = pointer
 		if list := n.Get("properties"); list != nil && list.Kind == Object && !strings.HasSuffix(pointer, "/properties") {
 			for _, e := range list.Entries {
+				s.at = pointer + "/properties/" + step(e.Key.Text)
 				s.named(e.Key, e.Value)
 			}
+			s.at = pointer
 		}
 		if n.has("in") && n.str("name") != "" && n.has("schema") && n.str("in") != inHeader {
 			s.named(n.Get("name"), n.Get("schema"))

@@ -1,11 +1,7 @@
 package filter
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -430,14 +426,7 @@ func LoadContract(decode contract.Decode, at string, cfg contract.Config) (*cont
 	if err := cfg.Check(); err != nil {
 		return nil, diag.Under(at, err)
 	}
-	dir, name := filepath.Split(cfg.File)
-	root, err := os.OpenRoot(filepath.Clean(dir))
-	if err != nil {
-		return nil, diag.At(at, "cannot read the folder of %s: %v", cfg.File, cause(err)).WithCode("file").
-			WithFix("name a readable file; a relative path starts at the folder maru runs in")
-	}
-	defer root.Close() //nolint:errcheck // it was read
-	loaded, findings := contract.Load(root.FS(), name, contract.Options{Config: cfg, Decode: decode, Folder: dir})
+	loaded, findings := contract.LoadFile(cfg.File, contract.Options{Config: cfg, Decode: decode})
 	if loaded != nil {
 		return loaded, nil
 	}
@@ -450,12 +439,4 @@ func LoadContract(decode contract.Decode, at string, cfg contract.Config) (*cont
 		errs = append(errs, diag.At(at, "%s", f.Text).WithFix("%s", f.Fix).WithCode(f.Code).Elsewhere(f.Position, f.Length))
 	}
 	return nil, diag.Join(errs...)
-}
-
-// cause is the innermost words of an error of the file system.
-func cause(err error) error {
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		return p.Err
-	}
-	return err
 }

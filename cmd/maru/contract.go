@@ -2,12 +2,9 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/maru-msa/maru/config"
@@ -56,7 +53,9 @@ func (c *contractLintCommand) Run() error {
 	rules := contract.Rules{Names: c.Names, Types: c.Types, Errors: c.Errors, Dates: c.Dates, IDs: c.IDs}
 	style := contract.NewStyle(rules)
 	for _, name := range c.Files {
-		_, found := readContract(name, contract.Options{Config: contract.Config{Patterns: c.Patterns}, Style: style}, sources)
+		_, found := contract.LoadFile(name, contract.Options{
+			Config: contract.Config{Patterns: c.Patterns}, Style: style, Decode: config.DecodeContract, Sources: sources,
+		})
 		findings = append(findings, found...)
 	}
 	findings = append(findings, style.Findings()...)
@@ -84,33 +83,6 @@ func (c *contractLintCommand) print(out io.Writer, findings []diag.Finding, sour
 	return nil
 }
 
-// readContract reads a contract; the findings name the files as they were given,
-// and sources gets their texts.
-func readContract(name string, opt contract.Options, sources map[string][]byte) (*contract.Contract, []diag.Finding) {
-	v, done, err := versionOf(name, sources)
-	if err != nil {
-		return nil, []diag.Finding{{Position: diag.Position{File: name}, Code: "file", Text: err.Error(), Fix: "name a readable file"}}
-	}
-	defer done()
-	v.Options.Config, v.Options.Style = opt.Config, opt.Style
-	return contract.Load(v.FS, v.Name, v.Options)
-}
-
-// versionOf names a contract by its file; nothing outside of its folder is read.
-// done is to be called when it was read.
-func versionOf(name string, sources map[string][]byte) (v contract.Version, done func(), err error) {
-	dir, base := filepath.Split(name)
-	root, err := os.OpenRoot(filepath.Clean(dir))
-	if err != nil {
-		if p, ok := errors.AsType[*fs.PathError](err); ok {
-			err = p.Err
-		}
-		return v, nil, fmt.Errorf("cannot read its folder: %w", err)
-	}
-	v = contract.Version{FS: root.FS(), Name: base, Options: contract.Options{Decode: config.DecodeContract, Folder: dir, Sources: sources}}
-	return v, func() { _ = root.Close() }, nil
-}
-
 // contractCoverageCommand tells what goes to the reference validator.
 type contractCoverageCommand struct {
 	File string `arg:"" help:"An OpenAPI document or JSON Schema." placeholder:"FILE"`
@@ -125,7 +97,7 @@ func (c *contractCoverageCommand) Run() error {
 		out = os.Stdout
 	}
 	sources := make(map[string][]byte)
-	loaded, findings := readContract(c.File, contract.Options{}, sources)
+	loaded, findings := contract.LoadFile(c.File, contract.Options{Decode: config.DecodeContract, Sources: sources})
 	if loaded == nil {
 		if err := diag.Print(out, findings, sources, colored(out, "auto")); err != nil {
 			return err

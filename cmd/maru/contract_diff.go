@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/maru-msa/maru/config"
 	"github.com/maru-msa/maru/contract"
 	"github.com/maru-msa/maru/diag"
 )
@@ -37,16 +38,17 @@ func (c *contractDiffCommand) Run() error {
 		out = os.Stdout
 	}
 	sources := make(map[string][]byte)
-	before, doneBefore, err := versionOf(c.Old, sources)
+	opt := contract.Options{Decode: config.DecodeContract, Sources: sources}
+	before, done, err := contract.Open(c.Old, opt)
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.Old, err)
+		return fmt.Errorf("compare contracts: %w", err)
 	}
-	defer doneBefore()
-	after, doneAfter, err := versionOf(c.New, sources)
+	defer done()
+	after, done, err := contract.Open(c.New, opt)
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.New, err)
+		return fmt.Errorf("compare contracts: %w", err)
 	}
-	defer doneAfter()
+	defer done()
 	changes, findings := contract.Diff(before, after)
 	if errs, _ := diag.Count(findings); errs > 0 {
 		if err := diag.Print(os.Stderr, findings, sources, colored(os.Stderr, "auto")); err != nil {

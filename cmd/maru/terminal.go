@@ -27,6 +27,13 @@ func colored(out io.Writer, mode string) bool {
 // any, how many they are.
 func printFindings(out io.Writer, file *config.File, findings []diag.Finding, color bool) error {
 	sources := map[string][]byte{file.Source.Name: file.Source.Text}
+	for i := range findings { // a contract's, too
+		name := findings[i].File
+		if _, known := sources[name]; known || name == "" {
+			continue
+		}
+		sources[name], _ = os.ReadFile(name) //nolint:gosec // a file that was read for the check; without it there is no source line
+	}
 	if err := diag.Print(out, findings, sources, color); err != nil {
 		return err
 	}
