@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"time"
+
+	"github.com/maru-msa/maru/edge"
 )
 
 // Beside looks at the files that a configuration names: contracts, protocols,
@@ -11,10 +13,10 @@ import (
 // configuration itself, so it asks for their times instead of being told, which
 // works on every file system.
 type Beside struct {
-	// Names gives the files of the live configuration and when it was built. A file
-	// that is not there is no fault; a folder changes with what it holds.
-	Names func() (names []string, built time.Time)
-	// Changed is told of the first file that is newer than what was read of it.
+	// Files gives those of the live configuration. A file that is not there is no
+	// fault; a folder changes with what it holds.
+	Files func() []edge.File
+	// Changed is told of a file that is another one than what was read of it.
 	Changed func(name string)
 	// Every is how often they are looked at; a change must be as old, so that
 	// nobody is in the middle of it. 0 means a second.
@@ -44,21 +46,17 @@ func (b Beside) Run(ctx context.Context) error {
 // look gives a file that has changed, or "". What it has seen of each file is kept
 // in seen, so that a change which made nothing live is not told again and again.
 func (b Beside) look(seen map[string]time.Time, now time.Time) (changed string) {
-	names, built := b.Names()
-	for _, name := range names {
-		info, err := os.Stat(name)
+	for _, f := range b.Files() {
+		info, err := os.Stat(f.Name)
 		if err != nil {
 			continue // it is being replaced, perhaps
 		}
 		at := info.ModTime()
-		last, known := seen[name]
-		switch {
-		case known && at.Equal(last), now.Sub(at) < b.Every:
+		if at.Equal(f.Modified) || at.Equal(seen[f.Name]) || now.Sub(at) < b.Every {
 			continue
-		case known || at.After(built):
-			changed = name
 		}
-		seen[name] = at
+		seen[f.Name] = at
+		changed = f.Name
 	}
 	return changed
 }

@@ -35,7 +35,7 @@ type Runtime struct {
 	clusters  map[string]*cluster
 	kept      map[string]any
 	graph     *aggregate.Graph // of the views; nil without
-	files     []string         // see Files
+	files     []File           // see Files
 	listeners map[string]*front
 	acme      []*acmeSource
 }
@@ -318,7 +318,7 @@ func (b *builder) contract(at string, cfg contract.Config) (*contract.Contract, 
 	c, err := filter.LoadContract(b.rt.env.Decode, at, cfg)
 	b.contracts[cfg] = read{c, err}
 	if err == nil {
-		b.rt.files = append(b.rt.files, c.Files...)
+		b.note(c.Files...)
 	}
 	return c, err
 }
@@ -341,14 +341,29 @@ func (b *builder) keep(key string, mk func() any) any {
 
 // readFile reads a file that the configuration names.
 func (b *builder) readFile(name string) ([]byte, error) {
-	b.rt.files = append(b.rt.files, name)
+	b.note(name)
 	return os.ReadFile(name) //nolint:gosec // the operator names the file
+}
+
+// note keeps what files were when they were read.
+func (b *builder) note(names ...string) {
+	for _, name := range names {
+		if info, err := os.Stat(name); err == nil {
+			b.rt.files = append(b.rt.files, File{name, info.ModTime()})
+		}
+	}
+}
+
+// File is a file that a Runtime was built from, and when that had been changed.
+type File struct {
+	Name     string
+	Modified time.Time
 }
 
 // Files are the contracts, protocols and documents that were read to build this:
 // names as the configuration has them, and of patterns the folders too. When one of
 // them changes, the configuration says something else.
-func (rt *Runtime) Files() []string { return rt.files }
+func (rt *Runtime) Files() []File { return rt.files }
 
 // Kept gives the filter state under key, or nil: for admin actions such as purging a cache.
 func (rt *Runtime) Kept() map[string]any { return rt.kept }

@@ -25,7 +25,7 @@ func (b *builder) graphql(g *aggregate.Graph) filter.Func {
 	}
 	for _, pattern := range cfg.Documents {
 		files, _ := filepath.Glob(pattern) // a pattern that is none is told by New
-		b.rt.files = append(append(b.rt.files, filepath.Dir(pattern)), files...)
+		b.note(append(files, filepath.Dir(pattern))...)
 	}
 	d, err := graphql.New(cfg.Config, planner{g, cfg.Budget})
 	b.fault("graphql", err)

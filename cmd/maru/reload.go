@@ -184,10 +184,7 @@ func (g *gateway) fileChanged() {
 }
 
 // beside are the files that the live configuration was built from besides its own.
-func (g *gateway) beside() ([]string, time.Time) {
-	rt := g.server.Runtime()
-	return rt.Files(), rt.Built
-}
+func (g *gateway) beside() []edge.File { return g.server.Runtime().Files() }
 
 // besideChanged loads the file again because another one that it names has changed.
 func (g *gateway) besideChanged(name string) {
