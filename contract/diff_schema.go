@@ -90,7 +90,7 @@ func (v *version) values(f *flat, n *Node) {
 			f.limits[l.keyword] = at
 		}
 	}
-	for _, keyword := range []string{"pattern", "format"} {
+	for _, keyword := range []string{"pattern", "format", "multipleOf"} {
 		if at := n.Get(keyword); at != nil {
 			f.limits[keyword] = at
 		}
@@ -243,7 +243,7 @@ func (s *sides) bounds() {
 			s.wider(is, "bound-loosened", Warn, "%s is %s now, %s", l.keyword, is.Text, before(was))
 		}
 	}
-	for _, keyword := range []string{"pattern", "format"} {
+	for _, keyword := range []string{"pattern", "format", "multipleOf"} {
 		was, is := s.was.limits[keyword], s.is.limits[keyword]
 		switch {
 		case was == nil && is == nil || was != nil && is != nil && was.Text == is.Text:

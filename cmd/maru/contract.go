@@ -15,6 +15,7 @@ import (
 // contractCommand looks at the contracts of services.
 type contractCommand struct {
 	Lint     contractLintCommand     `cmd:"" help:"Find what is wrong, or without effect, in OpenAPI documents and JSON Schemas."`
+	Mock     contractMockCommand     `cmd:"" help:"Stand in for a service by its contract."`
 	Diff     contractDiffCommand     `cmd:"" help:"Tell what changed between two versions of a contract, and what of it breaks callers."`
 	Coverage contractCoverageCommand `cmd:"" help:"Tell which schemas of a contract the scanner can't decide, and why."`
 }

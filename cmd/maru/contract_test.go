@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,5 +80,60 @@ func TestContractDiff(t *testing.T) {
 		if code != test.code || !strings.Contains(out.String(), test.want) {
 			t.Errorf("%s → %s: code %d, %s", test.old, test.now, code, out.String())
 		}
+	}
+}
+
+func TestContractMock(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "member.yaml")
+	text := `openapi: 3.1.0
+info: {title: members, version: "1"}
+paths:
+  /members/{id}:
+    get:
+      responses:
+        "200": {description: one, content: {application/json: {schema: {type: object, properties: {name: {type: string, example: 김서연}}}}}}
+        "404": {description: none, content: {application/problem+json: {example: {status: 404}}}}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	said, ended := new(lockedBuffer), make(chan error, 1)
+	cmd := &contractMockCommand{File: file, Listen: "127.0.0.1:0", Base: "/v2", out: said, ctx: ctx}
+	go func() { ended <- cmd.Run() }()
+	waitFor(t, func() bool { return strings.Contains(said.String(), "GET     /v2/members/{id}\n") })
+	_, rest, _ := strings.Cut(said.String(), "answers at ")
+	base, _, _ := strings.Cut(rest, "\n")
+	for _, test := range []struct {
+		method, path, prefer string
+		status               int
+		media, body          string
+	}{
+		{"GET", "/v2/members/7", "", 200, "application/json", `{"name":"김서연"}`},
+		{"GET", "/v2/members/7", "code=404", 404, "application/problem+json", `{"status":404}`},
+		{"GET", "/v2/members/7", "return=minimal, code=410", 200, "application/json", `{"name":"김서연"}`},
+		{"HEAD", "/v2/members/7", "", 200, "application/json", ""},
+		{"PUT", "/v2/members/7", "", 405, "application/problem+json", "method_not_allowed"},
+		{"GET", "/members/7", "", 404, "application/problem+json", "no_operation"},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), test.method, base+test.path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Prefer", test.prefer)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err != nil || res.StatusCode != test.status || res.Header.Get("Content-Type") != test.media || !strings.Contains(string(body), test.body) {
+			t.Errorf("%+v: %d %s %s (%v)", test, res.StatusCode, res.Header, body, err)
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
