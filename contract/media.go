@@ -13,6 +13,7 @@ type bodyKind uint8
 const (
 	opaque   bodyKind = iota // not beyond its type
 	jsonBody                 // whole
+	formBody                 // whole, of requests
 )
 
 // Media is what a contract says of a body of one type. The zero Media says nothing.
@@ -21,10 +22,17 @@ type Media struct {
 	Type     string
 	kind     bodyKind
 	programs [2]*scan.Program // by direction; nil: no schema
+	form     *form            // of a formBody
 }
 
 // Checked tells whether bodies of this type can be checked, requests or answers.
-func (m *Media) Checked(answer bool) bool { return m.kind == jsonBody && m.Program(answer) != nil }
+func (m *Media) Checked(answer bool) bool { return m.kind != opaque && m.Program(answer) != nil }
+
+// Streams tells whether bodies can be checked as they go by: by a scanner with the
+// Program, in any chunks.
+func (m *Media) Streams(answer bool) bool {
+	return m.kind == jsonBody && m.Checked(answer) && !m.Program(answer).NeedsBody()
+}
 
 // Program is what judges bodies; nil when nothing does.
 func (m *Media) Program(answer bool) *scan.Program {
@@ -38,6 +46,10 @@ func (m *Media) Program(answer bool) *scan.Program {
 func (m *Media) Check(body []byte, answer bool, v *Verdict) {
 	p := m.Program(answer)
 	if p == nil {
+		return
+	}
+	if m.kind == formBody {
+		m.form.check(body, p, v)
 		return
 	}
 	v.report.Reset()

@@ -227,11 +227,16 @@ func (c *compiler) content(doc *document, n *Node, way direction) []*Media {
 		kind, _, _ := strings.Cut(strings.ToLower(e.Key.Text), ";")
 		m := &Media{Type: strings.TrimSpace(kind)}
 		out = append(out, m)
-		if !isJSON(m.Type) {
+		s := e.Value.Get("schema")
+		switch {
+		case isJSON(m.Type):
+			m.kind = jsonBody
+		case m.Type == formType && way == toService && s != nil:
+			m.kind, m.form = formBody, c.form(doc, s)
+		default:
 			continue
 		}
-		m.kind = jsonBody
-		if s := e.Value.Get("schema"); s != nil {
+		if s != nil {
 			m.programs[way] = c.program(doc, s, way)
 		} else {
 			m.programs[way], _ = scan.Compile(&scan.Schema{}, nil, rules(way)) // the grammar only
@@ -302,11 +307,11 @@ func (o *Operation) Parts() []Part {
 // how says who checks a body.
 func (m *Media) how(way direction) string {
 	switch p := m.programs[way]; {
-	case m.kind != jsonBody:
+	case m.kind == opaque:
 		return "not checked: only the media type"
 	case p == nil:
 		return "not checked"
-	case p.NeedsBody():
+	case m.kind == formBody, p.NeedsBody():
 		return "checked as a whole"
 	}
 	return "checked as it streams"

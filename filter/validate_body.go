@@ -93,10 +93,10 @@ type watched struct {
 
 // watch makes a watched body; nil when it can be judged as a whole only.
 func (v *validator) watch(b *bound, body message.Body, length int64, media *contract.Media, m contract.Message) *watched { //nolint:gocritic // a few words
-	program := media.Program(m.Answer)
-	if program.NeedsBody() {
+	if !media.Streams(m.Answer) {
 		return nil
 	}
+	program := media.Program(m.Answer)
 	w := &watched{Body: body, v: v, b: b, message: m, scanner: scan.NewScanner(scan.Rules{}), report: scan.NewReport(), left: length}
 	if err := w.scanner.ResetProgram(program, w.report); err != nil {
 		return nil // never: NeedsBody was asked
