@@ -28,8 +28,8 @@ http {
   access_log off; keepalive_requests 1000000000; keepalive_timeout 600; sendfile on; tcp_nopush off;
   client_body_temp_path %[1]s/tmp; proxy_temp_path %[1]s/tmp; fastcgi_temp_path %[1]s/tmp;
   uwsgi_temp_path %[1]s/tmp; scgi_temp_path %[1]s/tmp;
-  open_file_cache max=100 inactive=600s;
-  server { listen %[2]s reuseport; listen %[3]s http2; location / { root %[1]s/www; } }
+  open_file_cache max=100 inactive=600s; types { application/json json; } client_body_buffer_size 32k;
+  server { listen %[2]s reuseport; listen %[3]s http2; error_page 405 =200 $uri; location / { root %[1]s/www; } }
 }
 `
 
@@ -40,6 +40,9 @@ func startBackend(ctx context.Context, dir string) (*backend, error) {
 		if err := os.MkdirAll(d, 0o755); err != nil { //nolint:gosec // nginx's user reads it
 			return nil, fmt.Errorf("make folder: %w", err)
 		}
+	}
+	if err := os.WriteFile(filepath.Join(www, ordersFile), []byte(orders()), 0o644); err != nil { //nolint:gosec // nginx's user reads it
+		return nil, fmt.Errorf("write content: %w", err)
 	}
 	for name, size := range map[string]int{"1k": 1 << 10, "64k": 64 << 10, "8m": 8 << 20} {
 		body := make([]byte, size)

@@ -26,12 +26,9 @@ type outcome struct {
 	p50, p99 time.Duration // zero when the load does not tell
 }
 
-// wrk plays a closed loop of HTTP/1.1 requests.
-func wrk(ctx context.Context, url string, conns int, d time.Duration, fields ...string) (outcome, error) {
-	argv := []string{"-t1", "-c" + strconv.Itoa(conns), fmt.Sprintf("-d%ds", max(1, int(d.Seconds()))), "--latency"}
-	for _, f := range fields {
-		argv = append(argv, "-H", f)
-	}
+// wrk plays a closed loop of HTTP/1.1 requests; flags are further ones of its own.
+func wrk(ctx context.Context, url string, conns int, d time.Duration, flags ...string) (outcome, error) {
+	argv := append([]string{"-t1", "-c" + strconv.Itoa(conns), fmt.Sprintf("-d%ds", max(1, int(d.Seconds()))), "--latency"}, flags...)
 	text, err := output(ctx, "wrk", append(argv, url)...)
 	if err != nil {
 		return outcome{}, err

@@ -38,7 +38,7 @@ type ports struct {
 	web, ws    string // of the backend
 	cert, key  string // PEM files
 	both       string // PEM file with both
-	variant    string // "plain", "routes", "filters"
+	variant    string // "plain", "routes", "filters", "validate", …
 }
 
 func proxies(maru string) []proxy {
@@ -55,6 +55,10 @@ func proxies(maru string) []proxy {
 func maruConf(p ports) string {
 	var b strings.Builder
 	log, off := "off", ""
+	check := map[string]string{"validate": "{}", "validate-all": "{ sample: 100% }"}[p.variant]
+	if check != "" {
+		off = fmt.Sprintf(", contract: %s/orders.json", p.dir)
+	}
 	if p.variant == "bare" {
 		off = ", breaker: off, limit: off, retry: off"
 	}
@@ -77,6 +81,8 @@ routes:
 	case "filters":
 		b.WriteString("  - match: /{rest...}\n    filters:\n      - request-id: {}\n      - cors: { origins: [\"https://app.example\"] }\n" +
 			"      - headers:\n          request: { set: { X-Team: bench } }\n          response: { set: { X-Served-By: maru } }\n    to: web\n")
+	case "validate", "validate-all":
+		fmt.Fprintf(&b, "  - match: /{rest...}\n    filters: [validate: %s]\n    to: web\n", check)
 	case "routes":
 		for i := range 10_000 {
 			fmt.Fprintf(&b, "  - match: GET /team%d/service%d/items/{id}\n    to: web\n", i%100, i)

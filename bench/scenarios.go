@@ -26,7 +26,11 @@ type scenario struct {
 func scenarios() []scenario {
 	h1 := func(conns int, path string, fields ...string) func(context.Context, *bench, ports) (outcome, error) {
 		return func(ctx context.Context, b *bench, at ports) (outcome, error) {
-			return wrk(ctx, "http://"+at.plain+path, conns, b.duration, fields...)
+			var flags []string
+			for _, f := range fields {
+				flags = append(flags, "-H", f)
+			}
+			return wrk(ctx, "http://"+at.plain+path, conns, b.duration, flags...)
 		}
 	}
 	return []scenario{
@@ -53,6 +57,11 @@ func scenarios() []scenario {
 			name: "filters", what: "as plain-64, with headers, CORS, request id, access log and metrics", variant: "filters",
 			load: h1(64, "/1k", "Origin: https://app.example"),
 		},
+		{
+			name: "validate", what: "10 KB of JSON posted and given back, 64 connections: requests and 1 % of the answers checked against a contract",
+			variant: "validate", load: postOrders,
+		},
+		{name: "validate-all", what: "the same, and all answers checked", variant: "validate-all", load: postOrders},
 		{name: "websocket", what: "WebSocket echo of 64 bytes, 64 connections", unit: "message", load: func(ctx context.Context, b *bench, at ports) (outcome, error) {
 			return webSockets(ctx, at.plain, 64, b.duration)
 		}},
@@ -104,6 +113,9 @@ func (b *bench) prepare(ctx context.Context) error {
 	}
 	var err error
 	if b.cert, b.key, b.both, err = certificate(b.out); err != nil {
+		return err
+	}
+	if err = prepareOrders(b.out); err != nil {
 		return err
 	}
 	b.backend, err = startBackend(ctx, b.out)
