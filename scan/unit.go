@@ -2,6 +2,7 @@ package scan
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ type checks struct {
 	// quick has a bit for each Kind of scalar of which nothing but the type
 	// matters, and that is right; and quickInteger for whole numbers.
 	quick uint16
+	obvious obvious // what is right at a glance
 
 	objects bool // it looks into objects
 	arrays  bool // it looks into arrays
@@ -45,8 +47,112 @@ func (k *checks) quickly(kind Kind, flags Flags) bool {
 	return k.quick&bit != 0
 }
 
+// obvious says which scalars are right at a glance, without a look at each unit: most
+// of those that are. What it does not know is for the units to judge.
+type obvious struct {
+	texts       bool     // strings may be known
+	least, most int      // characters that a string must have, and may have
+	words       []string // of an enum; nil: none
+
+	numbers  bool // numbers may be known
+	fraction bool // those with a fraction, too
+	positive bool // only those from 1 on are
+	digits   int  // that a whole number may have; 0: any
+}
+
+// knows tells whether a scalar is right at a glance.
+func (p *obvious) knows(k Kind, raw []byte, flags Flags) bool {
+	switch {
+	case k == String && p.texts && flags&Escaped == 0:
+		n := len(raw) - 2
+		if p.words == nil { // a character has at most four bytes, and at least one
+			return n <= p.most && (n+3)>>2 >= p.least
+		}
+		for _, word := range p.words {
+			if len(word) == n && string(raw[1:n+1]) == word {
+				return true
+			}
+		}
+	case k == Number && p.numbers && raw[0] != '-' && (raw[0] != '0' || !p.positive):
+		if flags&Integer != 0 {
+			return p.digits == 0 || len(raw) <= p.digits
+		}
+		if !p.fraction || p.digits > 0 {
+			return false
+		}
+		for _, c := range raw {
+			if c|0x20 == 'e' {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// glance fills in obvious.
+func (k *checks) glance() {
+	p := obvious{texts: true, numbers: true, fraction: true, most: math.MaxInt}
+	for _, u := range k.units {
+		s := u.schema
+		if u.keyword != "" || u.constant != nil || s.Foreign != nil {
+			return
+		}
+		p.texts = p.texts && (u.types == 0 || u.types&TypeString != 0) && s.Patterns == nil && s.Formats == nil
+		p.numbers = p.numbers && u.values == nil && s.Formats == nil && !u.multiple && u.plain && p.bounded(u)
+		if u.types != 0 && u.types&TypeNumber == 0 {
+			p.fraction = false
+			p.numbers = p.numbers && u.types&TypeInteger != 0
+		}
+		p.least = max(p.least, s.Length.Min)
+		if s.Length.Bounded {
+			p.most = min(p.most, s.Length.Max)
+		}
+		if u.values != nil {
+			p.texts = p.texts && p.words == nil
+			for i := range u.values {
+				if v := &u.values[i]; v.kind == String {
+					p.words = append(p.words, v.text)
+				}
+			}
+			p.texts = p.texts && p.words != nil
+		}
+	}
+	if p.words != nil && (p.least > 0 || p.most < math.MaxInt) {
+		p.texts = false
+	}
+	k.obvious = p
+}
+
+// bounded takes the bounds of a unit in, and tells whether it could.
+func (p *obvious) bounded(u *unit) bool {
+	for i := range u.bounds {
+		b := &u.bounds[i]
+		switch from := b.small; {
+		case b.below: // all that have fewer digits
+			digits := 0
+			for top := int64(10); top <= b.small && digits < maxSmall; top *= 10 {
+				digits++
+			}
+			if digits == 0 {
+				return false
+			}
+			if p.digits == 0 || digits < p.digits {
+				p.digits = digits
+			}
+		case from < 0 || from == 0 && b.equal:
+		case from == 0 || from == 1 && b.equal:
+			p.positive = true
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // settle fills in quick, once all units are known.
 func (k *checks) settle() {
+	k.glance()
 	k.quick = quickInteger
 	for kind := range Array {
 		k.quick |= 1 << kind
