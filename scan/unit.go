@@ -20,7 +20,7 @@ type checks struct {
 
 	// quick has a bit for each Kind of scalar of which nothing but the type
 	// matters, and that is right; and quickInteger for whole numbers.
-	quick uint16
+	quick   uint16
 	obvious obvious // what is right at a glance
 
 	objects bool // it looks into objects
@@ -94,34 +94,45 @@ func (p *obvious) knows(k Kind, raw []byte, flags Flags) bool {
 func (k *checks) glance() {
 	p := obvious{texts: true, numbers: true, fraction: true, most: math.MaxInt}
 	for _, u := range k.units {
-		s := u.schema
-		if u.keyword != "" || u.constant != nil || s.Foreign != nil {
+		if u.keyword != "" || u.constant != nil || u.schema.Foreign != nil {
 			return
 		}
-		p.texts = p.texts && (u.types == 0 || u.types&TypeString != 0) && s.Patterns == nil && s.Formats == nil
-		p.numbers = p.numbers && u.values == nil && s.Formats == nil && !u.multiple && u.plain && p.bounded(u)
-		if u.types != 0 && u.types&TypeNumber == 0 {
-			p.fraction = false
-			p.numbers = p.numbers && u.types&TypeInteger != 0
-		}
-		p.least = max(p.least, s.Length.Min)
-		if s.Length.Bounded {
-			p.most = min(p.most, s.Length.Max)
-		}
-		if u.values != nil {
-			p.texts = p.texts && p.words == nil
-			for i := range u.values {
-				if v := &u.values[i]; v.kind == String {
-					p.words = append(p.words, v.text)
-				}
-			}
-			p.texts = p.texts && p.words != nil
-		}
+		p.textsOf(u)
+		p.numbersOf(u)
 	}
 	if p.words != nil && (p.least > 0 || p.most < math.MaxInt) {
 		p.texts = false
 	}
 	k.obvious = p
+}
+
+// textsOf takes in what a unit says of strings.
+func (p *obvious) textsOf(u *unit) {
+	s := u.schema
+	p.texts = p.texts && (u.types == 0 || u.types&TypeString != 0) && s.Patterns == nil && s.Formats == nil
+	p.least = max(p.least, s.Length.Min)
+	if s.Length.Bounded {
+		p.most = min(p.most, s.Length.Max)
+	}
+	if u.values == nil {
+		return
+	}
+	p.texts = p.texts && p.words == nil
+	for i := range u.values {
+		if v := &u.values[i]; v.kind == String {
+			p.words = append(p.words, v.text)
+		}
+	}
+	p.texts = p.texts && p.words != nil
+}
+
+// numbersOf takes in what a unit says of numbers.
+func (p *obvious) numbersOf(u *unit) {
+	p.numbers = p.numbers && u.values == nil && u.schema.Formats == nil && !u.multiple && u.plain && p.bounded(u)
+	if u.types != 0 && u.types&TypeNumber == 0 {
+		p.fraction = false
+		p.numbers = p.numbers && u.types&TypeInteger != 0
+	}
 }
 
 // bounded takes the bounds of a unit in, and tells whether it could.
