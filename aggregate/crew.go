@@ -30,8 +30,8 @@ func newCrew(g *Graph, most int) *crew {
 	return c
 }
 
-// send sends somebody to help a run. He comes even if nothing is left to do when
-// he is there.
+// send gives a run to somebody who helps with it, and who comes even if nothing is
+// left to do by then.
 func (c *crew) send(x *run) {
 	select {
 	case c.runs <- x:
@@ -81,7 +81,8 @@ func (x *run) take() (f *fetchState, others bool) {
 }
 
 // help does a fetch that was offered, if there still is one. As long as fetches
-// are left, somebody is on his way: so the next one is sent before this one begins.
+// are left somebody is on the way to them: the next one is sent before this one
+// begins.
 func (x *run) help() {
 	f, others := x.take()
 	if others {
