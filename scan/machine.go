@@ -458,7 +458,7 @@ func (m *machine) named(f *frame, raw []byte, off int, flags Flags) (n *node, c 
 // scalar judges the value from start to end of b, where there are checks, and
 // gives it its entry.
 func (m *machine) scalar(n *node, k Kind, b []byte, start, end int, flags Flags) {
-	if n.checks != nil && (m.unique > 0 || !n.checks.quickly(k, flags) && !n.checks.obvious.knows(k, b[start:end], flags)) {
+	if n.checks != nil && (m.unique > 0 || !n.checks.obvious.byKind(k, flags) && !n.checks.obvious.byValue(k, b[start:end], flags)) {
 		if n = m.judge(n, k, b[start:end], flags, m.base+int64(start)); n == nil {
 			return
 		}

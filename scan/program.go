@@ -250,7 +250,7 @@ func (c *compiler) fill(n *node, p parts, want *node) {
 	for i, name := range n.names {
 		n.kids[i] = c.node(c.member(p, name), wanted(want, name))
 	}
-	k.settle()
+	k.glance()
 	c.rest(n, p, want)
 	c.elements(n, p, want)
 	c.demands(n, p)

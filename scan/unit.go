@@ -18,10 +18,7 @@ type checks struct {
 	units []*unit
 	names []*unit // for the names of members
 
-	// quick has a bit for each Kind of scalar of which nothing but the type
-	// matters, and that is right; and quickInteger for whole numbers.
-	quick   uint16
-	obvious obvious // what is right at a glance
+	obvious obvious
 
 	objects bool // it looks into objects
 	arrays  bool // it looks into arrays
@@ -35,21 +32,13 @@ type checks struct {
 	prefix   []*node // for the first elements
 }
 
-// quickInteger is the bit of checks.quick for numbers with the flag Integer.
-const quickInteger = 1 << 8
-
-// quickly tells whether a scalar passes for its kind alone.
-func (k *checks) quickly(kind Kind, flags Flags) bool {
-	bit := uint16(1) << kind
-	if flags&Integer != 0 {
-		bit |= quickInteger
-	}
-	return k.quick&bit != 0
-}
-
 // obvious says which scalars are right at a glance, without a look at each unit: most
 // of those that are. What it does not know is for the units to judge.
 type obvious struct {
+	// kinds has a bit for each Kind of scalar of which nothing but the type matters,
+	// and that is right; and kindInteger for whole numbers.
+	kinds uint16
+
 	texts       bool     // strings may be known
 	least, most int      // characters that a string must have, and may have
 	words       []string // of an enum; nil: none
@@ -60,8 +49,20 @@ type obvious struct {
 	digits   int  // that a whole number may have; 0: any
 }
 
-// knows tells whether a scalar is right at a glance.
-func (p *obvious) knows(k Kind, raw []byte, flags Flags) bool {
+// kindInteger is the bit of obvious.kinds for numbers with the flag Integer.
+const kindInteger = 1 << 8
+
+// byKind tells whether a scalar is right for its kind alone.
+func (p *obvious) byKind(k Kind, flags Flags) bool {
+	bit := uint16(1) << k
+	if flags&Integer != 0 {
+		bit |= kindInteger
+	}
+	return p.kinds&bit != 0
+}
+
+// byValue tells whether the value of a scalar is right at a glance.
+func (p *obvious) byValue(k Kind, raw []byte, flags Flags) bool {
 	switch {
 	case k == String && p.texts && flags&Escaped == 0:
 		n := len(raw) - 2
@@ -90,13 +91,17 @@ func (p *obvious) knows(k Kind, raw []byte, flags Flags) bool {
 	return false
 }
 
-// glance fills in obvious.
+// glance fills in obvious, once all units are known.
 func (k *checks) glance() {
-	p := obvious{texts: true, numbers: true, fraction: true, most: math.MaxInt}
+	p := obvious{kinds: kindInteger, texts: true, numbers: true, fraction: true, most: math.MaxInt}
+	for kind := range Array {
+		p.kinds |= 1 << kind
+	}
 	for _, u := range k.units {
 		if u.keyword != "" || u.constant != nil || u.schema.Foreign != nil {
 			return
 		}
+		p.kindsOf(u)
 		p.textsOf(u)
 		p.numbersOf(u)
 	}
@@ -104,6 +109,22 @@ func (k *checks) glance() {
 		p.texts = false
 	}
 	k.obvious = p
+}
+
+// kindsOf takes in what a unit says of kinds.
+func (p *obvious) kindsOf(u *unit) {
+	s := u.schema
+	for kind := range Array {
+		if u.values != nil || u.types != 0 && u.types&typesOf(kind)&^TypeInteger == 0 {
+			p.kinds &^= 1 << kind
+		}
+	}
+	if u.values != nil || u.types != 0 && u.types&(TypeInteger|TypeNumber) == 0 || u.numeric || s.Formats != nil {
+		p.kinds &^= kindInteger | 1<<Number
+	}
+	if s.Length.Min > 0 || s.Length.Bounded || s.Patterns != nil || s.Formats != nil {
+		p.kinds &^= 1 << String
+	}
 }
 
 // textsOf takes in what a unit says of strings.
@@ -159,33 +180,6 @@ func (p *obvious) bounded(u *unit) bool {
 		}
 	}
 	return true
-}
-
-// settle fills in quick, once all units are known.
-func (k *checks) settle() {
-	k.glance()
-	k.quick = quickInteger
-	for kind := range Array {
-		k.quick |= 1 << kind
-	}
-	for _, u := range k.units {
-		s := u.schema
-		if u.keyword != "" || u.values != nil || u.constant != nil || s.Foreign != nil {
-			k.quick = 0
-			return
-		}
-		for kind := range Array {
-			if u.types != 0 && u.types&typesOf(kind)&^TypeInteger == 0 {
-				k.quick &^= 1 << kind
-			}
-		}
-		if u.types != 0 && u.types&(TypeInteger|TypeNumber) == 0 || u.numeric || s.Formats != nil {
-			k.quick &^= quickInteger | 1<<Number
-		}
-		if s.Length.Min > 0 || s.Length.Bounded || s.Patterns != nil || s.Formats != nil {
-			k.quick &^= 1 << String
-		}
-	}
 }
 
 // demand is a member that has to be there: always, or when another one is.
