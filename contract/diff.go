@@ -65,7 +65,7 @@ func Diff(before, after Version) ([]Change, []diag.Finding) {
 		return nil, found
 	}
 	d := differ{before: a, after: b, seen: make(map[[2]*Node]bool)}
-	if a.root.node.has("openapi") && b.root.node.has("openapi") {
+	if a.openapi && b.openapi {
 		d.operations()
 	} else {
 		d.schemas(toService, "", a.root, a.root.node, b.root, b.root.node)
@@ -78,7 +78,9 @@ func Diff(before, after Version) ([]Change, []diag.Finding) {
 type version struct {
 	*compiler
 
-	root *document
+	contract *Contract
+	root     *document
+	openapi  bool
 }
 
 // open reads a version; nil when it has errors.
@@ -89,8 +91,9 @@ func (v Version) open() (*version, []diag.Finding) {
 	}
 	l := &loader{fsys: v.FS, opt: v.Options, docs: make(map[string]*document)}
 	root := l.document(path.Clean(v.Name))
-	openapi := root.node.Get("openapi")
-	return &version{newCompiler(l, openapi != nil, openapi != nil && strings.HasPrefix(openapi.Text, "3.0")), root}, findings
+	openapi := root.node.has("openapi")
+	old := openapi && strings.HasPrefix(root.node.Get("openapi").Text, "3.0")
+	return &version{newCompiler(l, openapi, old), c, root, openapi}, findings
 }
 
 // differ compares two versions.

@@ -9,6 +9,8 @@
 //	Contract ─ Operations ─► Operation.Parameters(request, Verdict)
 //	                         Operation.Request(mediaType) ─► Media.Check(body, Verdict)
 //	                         Operation.Response(status)   ─► the same for answers
+//	two Versions ─ Diff ─► Changes, as callers see them
+//	Version ─ NewMock ─► an answer for each operation
 //
 // Everything is compiled when the contract loads. A fault of the file is a
 // finding with file, line and column; nothing is found out at run time. A check
@@ -21,6 +23,9 @@
 // memory; a subtree with another keyword (not, if, contains, unevaluated…) goes
 // to github.com/santhosh-tekuri/jsonschema once the scan has passed it, within
 // bounds of size and numbers. [Contract.Coverage] tells which those are.
+//
+// Forms are checked as JSON: their fields become the members of an object, which is
+// then scanned. [Style] holds several contracts against the rules of a team.
 //
 // [Drift] keeps what answers break, within bounds, for operators to look at.
 package contract

@@ -22,13 +22,14 @@ const (
 	NoSchema                  // it says nothing of such a body
 	Encoded                   // the body has a content coding
 	TooLarge                  // the body is larger than what is held
+	NotStreamed               // it can be checked as a whole only, and streams
 	NotWhole                  // the body ended before its end
 	numReasons
 )
 
 // String is the label of the metric.
 func (r Reason) String() string {
-	return [...]string{"operation", "schema", "encoding", "size", "aborted"}[r]
+	return [...]string{"operation", "schema", "encoding", "size", "stream", "aborted"}[r]
 }
 
 // Drift keeps what messages break, and counts what was checked. It survives

@@ -1,6 +1,8 @@
 package contract
 
 import (
+	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -19,6 +21,7 @@ type form struct {
 }
 
 type formField struct {
+	index int // among the fields, from 0
 	value value
 	array bool
 	items value
@@ -33,8 +36,8 @@ const formType = "application/x-www-form-urlencoded"
 func (c *compiler) form(doc *document, n *Node) *form {
 	f := &form{fields: make(map[string]formField)}
 	doc, n = c.inner(doc, n)
-	for _, e := range entries(n.Get("properties")) {
-		field := formField{value: value{c.shape(doc, e.Value, 0).types}, items: value{anyType}}
+	for i, e := range entries(n.Get("properties")) {
+		field := formField{index: i, value: value{c.shape(doc, e.Value, 0).types}, items: value{anyType}}
 		const composed = scan.TypeArray | scan.TypeObject
 		field.array = field.value.types&scan.TypeArray != 0 && field.value.types&^(composed|scan.TypeNull) == 0
 		if to, inner := c.inner(doc, e.Value); field.array && inner.Get("items") != nil {
@@ -45,16 +48,16 @@ func (c *compiler) form(doc *document, n *Node) *form {
 	return f
 }
 
-// check judges a whole form.
+// check judges a whole form. Its fields become members in the order they come, all
+// of one array together; that a member comes twice is for the scan to find.
 func (f *form) check(body []byte, p *scan.Program, v *Verdict) {
 	text, count := message.View(body), 0
 	if v.text = percent(v.text[:0], text, true); !escaped(text) || !utf8.Valid(v.text) {
 		v.add(Violation{In: "body", Keyword: "form-syntax", Want: "must be percent-encoded UTF-8"})
 		return
 	}
-	v.scratch = append(v.scratch[:0], '{')
+	v.scratch, v.listed = append(v.scratch[:0], '{'), v.listed[:0]
 	for rest := text; rest != ""; {
-		at := len(text) - len(rest)
 		var pair string
 		pair, rest, _ = strings.Cut(rest, "&")
 		if pair == "" {
@@ -67,44 +70,35 @@ func (f *form) check(body []byte, p *scan.Program, v *Verdict) {
 		name, raw, _ := strings.Cut(pair, "=")
 		v.text = percent(v.text[:0], name, true)
 		field, known := f.fields[message.View(v.text)]
-		if !known {
-			field = formField{value: value{anyType}}
-		}
-		switch once := first(text[:at], v); {
-		case once && field.array:
-			f.list(field, name, raw, rest, v)
-		case once:
+		switch {
+		case !known:
+			f.member(formField{value: value{anyType}}, raw, v)
+		case !field.array:
 			f.member(field, raw, v)
-		case known && !field.array:
-			v.add(Violation{In: "body", Pointer: "/" + step(clip(string(v.text))), Keyword: "repeated", Want: "must be there once"})
+		case !slices.Contains(v.listed, field.index):
+			v.listed = append(v.listed, field.index)
+			f.list(field, name, raw, rest, v)
 		}
 	}
 	v.scratch = append(v.scratch, '}')
+	f.judge(p, v)
+}
+
+// judge checks the object in v.scratch.
+func (f *form) judge(p *scan.Program, v *Verdict) {
 	v.report.Reset()
-	if err := p.Scan(v.scratch, v.tape, v.report); err != nil {
-		v.Syntactic(err) // it holds more than the rules of the scan allow
+	err := p.Scan(v.scratch, v.tape, v.report)
+	if fault, ok := errors.AsType[*scan.Error](err); ok && fault.Reason == scan.DuplicateMember {
+		v.add(Violation{In: "body", Keyword: "repeated", Want: "must not hold a field twice that is no array"})
+		return
+	}
+	if err != nil {
+		v.Syntactic(err)
 		return
 	}
 	if !v.report.Valid() {
 		v.Report(v.report, "body", "")
 	}
-}
-
-// first tells whether no pair of those before has the name in v.text.
-func first(before string, v *Verdict) bool {
-	mark := len(v.text)
-	for before != "" {
-		var pair string
-		pair, before, _ = strings.Cut(before, "&")
-		name, _, _ := strings.Cut(pair, "=")
-		v.text = percent(v.text, name, true)
-		same := pair != "" && string(v.text[mark:]) == string(v.text[:mark])
-		v.text = v.text[:mark]
-		if same {
-			return false
-		}
-	}
-	return true
 }
 
 // begin writes the name in v.text as that of the next member.

@@ -57,8 +57,8 @@ func TestForm(t *testing.T) {
 		{"name=Kim&count=03", "type /count"},
 		{"name=Kim&count=", "type /count"},
 		{"name=Kim&gift=TRUE", "type /gift"},
-		{"name=Kim&name=Lee", "repeated /name"},
-		{"name=Kim&n%61me=Lee", "repeated /name"},
+		{"name=Kim&name=Lee", "repeated"},
+		{"name=Kim&n%61me=Lee", "repeated"},
 		{"name=Kim&other=1", "additionalProperties /other"},
 		{"name=Kim&=1", "additionalProperties /"},
 		{"tags=long&name=Kim", "maxLength /tags/0"},
@@ -69,6 +69,7 @@ func TestForm(t *testing.T) {
 		{"name=%ED%A0%80", "form-syntax"},
 		{"name=a\xff", "form-syntax"},
 		{"name=Kim" + strings.Repeat("&tags", 256), "limit"},
+		{"other=1&other=2&name=Kim", "repeated"},
 	} {
 		if got := verdictOf(m, test[0]); got != test[1] {
 			t.Errorf("%q: %q, want %q", test[0], got, test[1])

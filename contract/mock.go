@@ -1,7 +1,6 @@
 package contract
 
 import (
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +20,8 @@ type Mock struct {
 type mockRoute struct {
 	op       *Operation
 	segments []string
-	answers  []MockAnswer // the usual one first
+	answers  []MockAnswer // in the order of the contract
+	usual    int          // of the answers
 }
 
 // MockAnswer is one answer of an operation.
@@ -35,48 +35,33 @@ type MockAnswer struct {
 // NewMock reads a contract and makes up its answers, once. A body that can't be made
 // up so that it keeps the schema is a warning, and the answer has none.
 func NewMock(v Version) (*Mock, []diag.Finding) {
-	c, findings := Load(v.FS, v.Name, v.Options)
-	if c == nil {
+	doc, findings := v.open()
+	if doc == nil {
 		return nil, findings
 	}
-	l := &loader{fsys: v.FS, opt: v.Options, docs: make(map[string]*document)}
-	root := l.document(path.Clean(v.Name))
-	openapi := root.node.Get("openapi")
-	if openapi == nil {
-		l.fault(root.node, "type", "a bare schema has no operations to answer", "name an OpenAPI document")
-		return nil, append(findings, l.findings...)
+	if !doc.openapi {
+		doc.fault(doc.root.node, "type", "a bare schema has no operations to answer", "name an OpenAPI document")
+		return nil, append(findings, doc.findings...)
 	}
-	s := sampler{version: &version{newCompiler(l, true, strings.HasPrefix(openapi.Text, "3.0")), root}}
-	l.findings = nil // Load has told
+	s := sampler{version: doc}
 	m := new(Mock)
 	_, actions := s.actions()
-	for _, op := range c.Operations {
-		template := strings.TrimPrefix(op.Path, c.Base)
-		a := actions[op.Method+" "+nameless(template)]
+	for _, op := range doc.contract.Operations {
+		a := actions[op.Method+" "+nameless(strings.TrimPrefix(op.Path, doc.contract.Base))]
 		r := &mockRoute{op: op, segments: strings.Split(op.Path, "/")}
 		for _, e := range entries(a.node.Get("responses")) {
 			if answer, usable := s.answer(op, a.doc, e); usable {
 				r.answers = append(r.answers, answer)
 			}
 		}
-		slices.SortStableFunc(r.answers, func(x, y MockAnswer) int { return boolOrder(x.Status/100 != 2, y.Status/100 != 2) })
 		if len(r.answers) == 0 {
 			r.answers = []MockAnswer{{Status: 200}}
 		}
+		good := func(a MockAnswer) bool { return a.Status/100 == 2 }
+		r.usual = max(slices.IndexFunc(r.answers, good), 0)
 		m.routes = append(m.routes, r)
 	}
-	return m, append(findings, l.findings...)
-}
-
-// boolOrder puts false first.
-func boolOrder(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
+	return m, append(findings, s.findings...)
 }
 
 // entries are an object's; none of what is no object.
@@ -119,7 +104,7 @@ func (m *Mock) Answer(method, urlPath string, status int) (answer *MockAnswer, a
 			return &best.answers[i], nil
 		}
 	}
-	return &best.answers[0], nil
+	return &best.answers[best.usual], nil
 }
 
 // matches tells whether a path is one of the route's.

@@ -180,8 +180,10 @@ func formatted() map[string]string {
 
 func (s *sampler) text(f *flat) string {
 	out := "text"
-	if format := f.limits["format"]; format != nil && formatted()[format.Text] != "" {
-		return formatted()[format.Text]
+	if format := f.limits["format"]; format != nil {
+		if known := formatted()[format.Text]; known != "" {
+			return known
+		}
 	}
 	if pattern := f.limits["pattern"]; pattern != nil {
 		if expr, err := syntax.Parse(pattern.Text, syntax.Perl); err == nil {

@@ -34,6 +34,7 @@ type Verdict struct {
 	report  *scan.Report
 	scratch []byte
 	text    []byte
+	listed  []int // arrays of a form that were written
 }
 
 var verdicts = sync.Pool{New: func() any { return &Verdict{} }} //nolint:gochecknoglobals // a pool is shared by its nature

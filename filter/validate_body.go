@@ -184,7 +184,7 @@ func (v *validator) watchRequest(b *bound, r *message.Request, media *contract.M
 	}
 	w := v.watch(b, r.Body, r.Length, media, contract.Message{Trace: r.X.Trace.ID})
 	if w == nil {
-		b.meter.Unchecked(false, contract.TooLarge)
+		b.meter.Unchecked(false, contract.NotStreamed)
 		return nil
 	}
 	r.Body = w
@@ -286,7 +286,7 @@ func (v *validator) seenAnswer(b *bound, r *message.Request, resp *message.Respo
 	m := contract.Message{Answer: true, Status: resp.Status, Trace: r.X.Trace.ID, Media: resp.Header.Value(message.ContentType)}
 	w := v.watch(b, resp.Body, resp.Length, media, m)
 	if w == nil {
-		b.meter.Unchecked(true, contract.TooLarge)
+		b.meter.Unchecked(true, contract.NotStreamed)
 		return
 	}
 	b.meter.Checked(true)

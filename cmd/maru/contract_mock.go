@@ -28,8 +28,7 @@ type contractMockCommand struct {
 	Base   string `help:"What is put before the paths of the contract, such as /v2." placeholder:"PATH"`
 	Quiet  bool   `help:"Print nothing but errors."`
 
-	out io.Writer       // nil is standard output
-	ctx context.Context //nolint:containedctx // a test's end; nil waits for a signal
+	out io.Writer // nil is standard output
 }
 
 // Help is shown by maru contract mock --help.
@@ -44,15 +43,16 @@ Example:
 
 // Run serves until it is told to stop.
 func (c *contractMockCommand) Run() error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return c.serve(ctx)
+}
+
+// serve reads the contract and serves until ctx ends.
+func (c *contractMockCommand) serve(ctx context.Context) error {
 	out := c.out
 	if out == nil {
 		out = os.Stdout
-	}
-	ctx := c.ctx
-	if ctx == nil {
-		var stop context.CancelFunc
-		ctx, stop = signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-		defer stop()
 	}
 	sources := make(map[string][]byte)
 	v, done, err := contract.Open(c.File, contract.Options{Config: contract.Config{Base: c.Base}, Decode: config.DecodeContract, Sources: sources})

@@ -100,8 +100,8 @@ paths:
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	said, ended := new(lockedBuffer), make(chan error, 1)
-	cmd := &contractMockCommand{File: file, Listen: "127.0.0.1:0", Base: "/v2", out: said, ctx: ctx}
-	go func() { ended <- cmd.Run() }()
+	cmd := &contractMockCommand{File: file, Listen: "127.0.0.1:0", Base: "/v2", out: said}
+	go func() { ended <- cmd.serve(ctx) }()
 	waitFor(t, func() bool { return strings.Contains(said.String(), "GET     /v2/members/{id}\n") })
 	_, rest, _ := strings.Cut(said.String(), "answers at ")
 	base, _, _ := strings.Cut(rest, "\n")
