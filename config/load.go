@@ -7,7 +7,8 @@
 // starting anything, and what a Build cannot know (order of filters, loops, files
 // that can't be read). Faults that other packages return as field errors become
 // findings through the [Source], which knows the line and column of each path.
-// [Watch] tells when the file changed; [Schema] gives the JSON Schema for editors.
+// [Watch] tells when the file changed, and [NamedFiles] when one that it names did;
+// [Schema] gives the JSON Schema for editors.
 //
 // This is the only package that knows YAML.
 package config

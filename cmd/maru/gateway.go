@@ -79,7 +79,7 @@ func (g *gateway) run() error {
 				g.env.Log.Error("the file is no longer watched; SIGHUP loads it", "error", err)
 			}
 		})
-		alive.Go(func() { _ = config.Beside{Files: g.beside, Changed: g.besideChanged}.Run(ctx) })
+		alive.Go(func() { _ = config.NamedFiles{List: g.namedFiles, Changed: g.namedFileChanged}.Run(ctx) })
 	}
 	if err := g.announce(); err != nil {
 		return err

@@ -183,11 +183,11 @@ func (g *gateway) fileChanged() {
 	g.reloadLocked("file")
 }
 
-// beside are the files that the live configuration was built from besides its own.
-func (g *gateway) beside() []edge.File { return g.server.Runtime().Files() }
+// namedFiles are those that the live configuration was built from besides its own.
+func (g *gateway) namedFiles() []edge.File { return g.server.Runtime().Files() }
 
-// besideChanged loads the file again because another one that it names has changed.
-func (g *gateway) besideChanged(name string) {
+// namedFileChanged loads the file again because another one that it names has changed.
+func (g *gateway) namedFileChanged(name string) {
 	g.env.Log.Info("a file that the configuration names has changed", "file", name)
 	g.reload("file")
 }

@@ -11,12 +11,12 @@ import (
 
 // A file is told of once for each change: when it is another one than what was built
 // from it, and has been left alone for a while.
-func TestBesideTellsOfEachChangeOnce(t *testing.T) {
+func TestNamedFilesAreToldOfOnce(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "contract.yaml")
 	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	read := began
-	b := Beside{Every: time.Second, Files: func() []edge.File {
+	files := NamedFiles{Every: time.Second, List: func() []edge.File {
 		return []edge.File{{Name: file, Modified: read}, {Name: filepath.Join(dir, "none")}}
 	}}
 	seen := make(map[string]time.Time)
@@ -40,7 +40,7 @@ func TestBesideTellsOfEachChangeOnce(t *testing.T) {
 		if err := os.Chtimes(file, at, at); err != nil {
 			t.Fatal(err)
 		}
-		if got := b.look(seen, began.Add(step.now)); (got == file) != step.told {
+		if got := files.look(seen, began.Add(step.now)); (got == file) != step.told {
 			t.Errorf("%s: %q was told", step.what, got)
 		}
 		if step.read {
