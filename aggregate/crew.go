@@ -8,8 +8,8 @@ import (
 // crew are the goroutines that make fetches side by side. A fresh goroutine has a
 // small stack, which grows in steps, each a copy, before the first byte of a call is
 // written; that takes longer than all the rest of a small merge. So those that are
-// through wait for another fetch, as many as Env.Crew says, until the graph is
-// nobody's any more.
+// through wait for another run that wants help, as many as Env.Crew says, until the
+// graph is nobody's any more.
 type crew struct {
 	runs    chan *run // that want help; nil: nobody waits
 	waiting atomic.Int32
